@@ -1,0 +1,206 @@
+"""What happens to a request on its way: it is logged, delayed, refused or broken."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from threading import Lock
+from typing import Any, Literal, get_args
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from .knobs import Knobs
+from .providers import Provider, Refusal
+from .providers.base import answer
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Kind = Literal["status", "drop", "truncate", "invalid_json", "hang"]
+
+
+@dataclass
+class Logged:
+    """One request as it arrived; `status` is None until (and unless) it is answered."""
+
+    provider: str
+    method: str
+    path: str
+    query: dict[str, str]
+    """A repeated parameter's values are joined by commas."""
+    headers: CIMultiDict[str]
+    time: float
+    """Of time.monotonic()."""
+    status: int | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        return {**asdict(self), "headers": dict(self.headers)}
+
+
+@dataclass
+class Fault:
+    """A rule that breaks the requests it matches."""
+
+    provider: str
+    path: re.Pattern[str]
+    kind: Kind = "status"
+    status: int | None = None
+    headers: Mapping[str, str] | None = None
+    body: Any = None
+    times: int | None = None
+    after: int = 0
+    method: str | None = None
+    seen: int = field(default=0, init=False)
+    hits: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
+        if self.kind == "status" and self.status is None:
+            raise ValueError("a fault of kind `status` needs a status")
+
+    def strikes(self, name: str, request: web.Request) -> bool:
+        if self.provider not in ("*", name) or self.method not in (None, request.method):
+            return False
+        if not self.path.search(request.path) and not self.path.search(request.path_qs):
+            return False
+        self.seen += 1
+        if self.seen <= self.after or (self.times is not None and self.hits >= self.times):
+            return False
+        self.hits += 1
+        return True
+
+
+class Gate:
+    """The middleware in front of every provider and the storage host."""
+
+    def __init__(self, knobs: Knobs) -> None:
+        self.knobs = knobs
+        self.log: list[Logged] = []
+        self.faults: list[Fault] = []
+        self.callbacks: list[Callable[[Logged], None]] = []
+        self._windows: dict[str, tuple[int, int]] = {}
+        self._lock = Lock()
+
+    def add_fault(self, fault: Fault) -> None:
+        with self._lock:
+            self.faults.append(fault)
+
+    def clear_faults(self) -> None:
+        with self._lock:
+            self.faults.clear()
+
+    def middleware(self, name: str, provider: Provider | None) -> Any:
+        @web.middleware
+        async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+            entry = Logged(
+                provider=name,
+                method=request.method,
+                path=request.path,
+                query={key: ",".join(request.query.getall(key)) for key in request.query},
+                headers=CIMultiDict(request.headers),
+                time=time.monotonic(),
+            )
+            request["entry"] = entry
+            self.log.append(entry)
+            for callback in tuple(self.callbacks):
+                callback(entry)
+            if self.knobs.latency:
+                await asyncio.sleep(self.knobs.latency)
+            try:
+                headers = self._count(request, provider)
+                fault = self._fault(name, request)
+                if fault is None or fault.kind in ("truncate", "invalid_json"):
+                    request["truncate"] = fault is not None and fault.kind == "truncate"
+                    response = await self._answer(request, handler, provider)
+                    response.headers.update(headers) if not response.prepared else None
+                    return await self._damage(request, response, fault)
+                return await self._fail(request, fault, provider, headers)
+            except Refusal as refusal:
+                return answer(refusal.body, refusal.status, refusal.headers)
+
+        return gate
+
+    async def note_status(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Called before the first byte of an answer goes out."""
+        if "entry" in request:
+            request["entry"].status = response.status
+
+    async def _answer(
+        self, request: web.Request, handler: Handler, provider: Provider | None
+    ) -> web.StreamResponse:
+        if provider is None:
+            return await handler(request)
+        try:
+            if request.match_info.http_exception is not None:
+                raise provider.refuse(request, 404, "There is no such route")
+            provider.authorize(request)
+            return await handler(request)
+        except Refusal as refusal:
+            return answer(refusal.body, refusal.status, refusal.headers)
+
+    def _count(self, request: web.Request, provider: Provider | None) -> dict[str, str]:
+        """Count the request in its window; the headers that tell the client about it."""
+        if provider is None or provider.name not in self.knobs.rates:
+            return {}
+        limit, seconds = self.knobs.rates[provider.name]
+        now = time.time()
+        number = int(now // seconds)
+        window, used = self._windows.get(provider.name, (number, 0))
+        used = used + 1 if window == number else 1
+        self._windows[provider.name] = (number, used)
+        ends = (number + 1) * seconds
+        headers = provider.rate_headers(limit, max(0, limit - used), -int(-ends // 1))
+        if self.knobs.limits and used > limit:
+            more = provider.limit_headers(max(1, -int(-(ends - now) // 1)))
+            raise provider.refuse(request, 429, "Too many requests", {**headers, **more})
+        return headers
+
+    def _fault(self, name: str, request: web.Request) -> Fault | None:
+        with self._lock:
+            return next((fault for fault in self.faults if fault.strikes(name, request)), None)
+
+    async def _fail(
+        self,
+        request: web.Request,
+        fault: Fault,
+        provider: Provider | None,
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
+        if fault.kind == "hang":
+            await asyncio.sleep(3600)
+        if fault.kind in ("drop", "hang"):
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=499)
+        status = fault.status or 500
+        headers = {**headers, **(fault.headers or {})}
+        if isinstance(fault.body, str):
+            return web.Response(text=fault.body, status=status, headers=headers)
+        if fault.body is None and provider is None:
+            return web.Response(status=status, headers=headers)
+        body = fault.body
+        if body is None and provider is not None:
+            body = provider.error(request, status, "A fault of the sandbox")
+        return answer(body, status, headers)
+
+    async def _damage(
+        self, request: web.Request, response: web.StreamResponse, fault: Fault | None
+    ) -> web.StreamResponse:
+        """Cut a whole body in the middle, with or without admitting it."""
+        if fault is None or not isinstance(response, web.Response):
+            return response
+        body = response.body if isinstance(response.body, bytes) else b""
+        if fault.kind == "invalid_json":
+            cut = fault.body if isinstance(fault.body, str) else None
+            response.body = cut.encode() if cut is not None else body[: len(body) // 2]
+            return response
+        broken = web.StreamResponse(status=response.status, headers=response.headers)
+        broken.content_length = len(body)
+        await broken.prepare(request)
+        await broken.write(body[: len(body) // 2])
+        if request.transport is not None:
+            request.transport.close()
+        return broken

@@ -1,0 +1,226 @@
+"""The sandbox: five providers, a storage host and a control app on loopback ports."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from threading import Thread
+from types import TracebackType
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from . import control
+from .faults import Fault, Gate, Kind, Logged
+from .knobs import Knobs
+from .media import Media
+from .providers import PROVIDERS, Key, Provider, Row, Stream, Tether
+from .storage import Storage
+from .world import World
+
+HOST = "127.0.0.1"
+T = TypeVar("T")
+
+
+class Sandbox:
+    """Use as a context manager; everything here may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        size: int = 100,
+        now: datetime | None = None,
+        days: int = 90,
+        ports: int = 0,
+        **knobs: Any,
+    ) -> None:
+        """`ports`: the first of seven consecutive ports, or 0 for any that are free."""
+        self.knobs = Knobs()
+        self.knobs.turn(**knobs)
+        self.world = World(seed, size, now or datetime.now(timezone.utc), days)
+        self.storage = Storage(self.world, self.knobs)
+        self.providers: dict[str, Provider] = {
+            kind.name: kind(self.world, self.knobs, self.storage) for kind in PROVIDERS
+        }
+        self.control_url = ""
+        self._gate = Gate(self.knobs)
+        self._ports = ports
+        self._runners: list[web.AppRunner] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
+
+    # --- life -------------------------------------------------------------------------------
+
+    def start(self) -> Sandbox:
+        self._thread.start()
+        try:
+            self._run(self._start())
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        if self._loop.is_closed():
+            return
+        if self._thread.is_alive():
+            self._run(self._stop())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _start(self) -> None:
+        for provider in self.providers.values():
+            provider.base_url = await self._serve(provider.name, provider.routes(), provider)
+        self.storage.base_url = await self._serve("storage", self.storage.routes(), None)
+        app = web.Application()
+        app.add_routes(control.routes(self))
+        self.control_url = await self._listen(app)
+
+    async def _serve(
+        self, name: str, routes: Iterable[web.RouteDef], provider: Provider | None
+    ) -> str:
+        app = web.Application(middlewares=[self._gate.middleware(name, provider)])
+        app.add_routes(routes)
+        app.on_response_prepare.append(self._gate.note_status)
+        return await self._listen(app)
+
+    async def _listen(self, app: web.Application) -> str:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        port = self._ports + len(self._runners) if self._ports else 0
+        self._runners.append(runner)
+        await web.TCPSite(runner, HOST, port).start()
+        return f"http://{HOST}:{runner.addresses[0][1]}"
+
+    async def _stop(self) -> None:
+        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
+
+    # --- what is there ----------------------------------------------------------------------
+
+    def config(self, providers: Iterable[str] | None = None, *, login: bool = False) -> Row:
+        """A connector config; `login` makes Tether's credentials an e-mail and a password."""
+        chosen = self.providers if providers is None else list(providers)
+        config = {name: self.providers[name].config() for name in chosen}
+        if login and "tether" in config:
+            config["tether"]["credentials"] = self._tether.login_credentials()
+        return config
+
+    @property
+    def streams(self) -> dict[str, Stream[Any]]:
+        return {
+            name: stream
+            for provider in self.providers.values()
+            for name, stream in provider.streams().items()
+        }
+
+    def truth(self, stream: str) -> list[Key]:
+        """The primary keys that a complete sync must deliver now."""
+        return list(self.streams[stream].keys())
+
+    def rows(self, stream: str) -> Iterator[Row]:
+        """The rows behind these keys, with the fields the connector injects."""
+        return self.streams[stream].rows()
+
+    def media(self, provider: str, media_id: str) -> Media:
+        """The file that is served under this id now: `.size`, `.sha256()`, `.read()`."""
+        media = self.providers[provider].media(media_id)
+        if media is None:
+            raise KeyError(media_id)
+        return media
+
+    def media_bytes(self, provider: str, media_id: str) -> Iterator[bytes]:
+        return self.media(provider, media_id).read()
+
+    # --- time -------------------------------------------------------------------------------
+
+    def advance(self, by: timedelta) -> None:
+        self.world.advance(by)
+
+    def expire_tokens(self) -> None:
+        """Tokens from Tether's login expire now; the token in `config()` stays good."""
+        self._tether.expire_tokens()
+
+    def expire_urls(self) -> None:
+        """Signed URLs given out so far expire now."""
+        self.storage.generation += 1
+
+    @property
+    def _tether(self) -> Tether:
+        tether = self.providers["tether"]
+        assert isinstance(tether, Tether)
+        return tether
+
+    # --- requests ---------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> list[Logged]:
+        """The requests so far, to the providers and to `storage`."""
+        return list(self._gate.log)
+
+    def clear_requests(self) -> None:
+        self._gate.log.clear()
+
+    def on_request(self, callback: Callable[[Logged], None]) -> None:
+        """Call back before every answer, on the server's thread."""
+        self._gate.callbacks.append(callback)
+
+    def fault(
+        self,
+        provider: str,
+        path_regex: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        kind: Kind = "status",
+        times: int | None = None,
+        after: int = 0,
+        method: str | None = None,
+    ) -> Fault:
+        """Break the requests to a provider (or `storage`, or `*`) whose path or path?query match.
+
+        The first `after` of them pass, then `times` of them are hit (None: all).
+        """
+        pattern = re.compile(path_regex)
+        fault = Fault(provider, pattern, kind, status, headers, body, times, after, method)
+        if provider not in ("*", "storage", *self.providers):
+            raise ValueError(f"no such provider: {provider}")
+        self._gate.add_fault(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        self._gate.clear_faults()
+
+    @property
+    def latency(self) -> float:
+        return self.knobs.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self.knobs.latency = seconds
+
+    @property
+    def limits(self) -> bool:
+        return self.knobs.limits
+
+    @limits.setter
+    def limits(self, enforced: bool) -> None:
+        self.knobs.limits = enforced

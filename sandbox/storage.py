@@ -1,0 +1,140 @@
+"""The storage host (S3, R2): signed URLs, and the bytes behind them.
+
+The form of the URLs follows the sample on
+https://docs.bird.com/api/voice-api/recordings-api/get-a-recording
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import quote, urlencode
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+
+from .knobs import Knobs
+from .media import Media
+from .world import SECOND, World, iso, micros, parse_time
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
+
+
+class Storage:
+    """Signs URLs with the world's clock: they expire when it is advanced, and only then."""
+
+    def __init__(self, world: World, knobs: Knobs) -> None:
+        self.world = world
+        self.knobs = knobs
+        self.base_url = ""
+        self.lookups: dict[str, Callable[[str], Media | None]] = {}
+        self.generation = 0  # signatures of an older generation have expired
+
+    # --- signing ----------------------------------------------------------------------------
+
+    def url(self, provider: str, media_id: str, extension: str, seconds: int = 600) -> str:
+        path = f"/{provider}/{quote(media_id)}.{extension}"
+        date = re.sub(r"[-:]", "", iso(self.world.clock, 0))
+        query = {
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Credential": f"SANDBOX/{date[:8]}/eu-west-1/s3/aws4_request",
+            "X-Amz-Date": date,
+            "X-Amz-Expires": str(seconds),
+            "X-Amz-Security-Token": f"sandbox+token/{self.generation}==",
+            "X-Amz-SignedHeaders": "host",
+            "x-id": "GetObject",
+        }
+        signature = self._signature(path, query)
+        return f"{self.base_url}{path}?{urlencode(query)}&X-Amz-Signature={signature}"
+
+    def _signature(self, path: str, query: Mapping[str, str]) -> str:
+        signed = path + "".join(f"&{key}={query[key]}" for key in sorted(query))
+        return hmac.new(
+            f"sandbox/{self.world.seed}".encode(), signed.encode(), "sha256"
+        ).hexdigest()
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        if "Authorization" in request.headers:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+            return _error(400, "InvalidArgument", "Only one auth mechanism allowed")
+        query = dict(request.query)
+        signature = query.pop("X-Amz-Signature", "")
+        if not query.get("X-Amz-Date") or not hmac.compare_digest(
+            signature.encode(), self._signature(request.rel_url.raw_path, query).encode()
+        ):
+            return _error(403, "SignatureDoesNotMatch", "The signature does not match")
+        date = query["X-Amz-Date"]
+        signed = parse_time(
+            f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[9:11]}:{date[11:13]}:{date[13:15]}Z"
+        )
+        assert signed is not None, "our own signature covers the date"
+        expires = signed + int(query["X-Amz-Expires"]) * SECOND
+        if query["X-Amz-Security-Token"] != f"sandbox+token/{self.generation}==":
+            return _error(403, "ExpiredToken", "The provided token has expired")
+        if micros(self.world.now) > expires:
+            return _error(403, "AccessDenied", "Request has expired")
+        return None
+
+    # --- serving ----------------------------------------------------------------------------
+
+    def routes(self) -> list[web.RouteDef]:
+        # A URL that is signed for GET is not valid for HEAD.
+        return [
+            web.get("/{provider}/{file}", self.download, allow_head=False),
+            web.head("/{provider}/{file}", self.head),
+        ]
+
+    async def head(self, request: web.Request) -> web.StreamResponse:
+        return self._refusal(request) or _error(403, "SignatureDoesNotMatch", "signed for GET")
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        lookup = self.lookups.get(request.match_info["provider"])
+        media = lookup(request.match_info["file"].rpartition(".")[0]) if lookup else None
+        if media is None:
+            return _error(404, "NoSuchKey", "The specified key does not exist")
+        return await self.serve(request, media)
+
+    async def serve(self, request: web.Request, media: Media) -> web.StreamResponse:
+        """The body, whole or the asked range of it, in small pieces."""
+        start, stop, status = 0, media.size, 200
+        headers = {"Content-Type": media.content_type, "ETag": media.etag}
+        if self.knobs.ranges:
+            headers["Accept-Ranges"] = "bytes"
+            match = _RANGE.match(request.headers.get("Range", ""))
+            if match and any(match.groups()) and _unchanged(request, media):
+                first, last = match.groups()
+                start = int(first) if first else max(0, media.size - int(last))
+                stop = min(media.size, int(last) + 1) if first and last else media.size
+                if start >= stop:
+                    headers = {"Content-Range": f"bytes */{media.size}"}
+                    return _error(416, "InvalidRange", "not satisfiable", headers)
+                status = 206
+                headers["Content-Range"] = f"bytes {start}-{stop - 1}/{media.size}"
+        response = web.StreamResponse(status=status, headers=headers)
+        if self.knobs.content_length:
+            response.content_length = stop - start
+        else:
+            response.enable_chunked_encoding()
+        await response.prepare(request)
+        # A fault can cut the body short (see faults.py).
+        end = (start + stop) // 2 if request.get("truncate") else stop
+        for piece in media.read(start, end):
+            await response.write(piece)
+        if end < stop and request.transport is not None:
+            request.transport.close()
+        return response
+
+
+def _unchanged(request: web.Request, media: Media) -> bool:
+    return request.headers.get("If-Range", media.etag) == media.etag
+
+
+def _error(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    return web.Response(status=status, text=text, content_type="application/xml", headers=headers)
