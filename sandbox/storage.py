@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
@@ -16,7 +17,7 @@ from aiohttp import web
 
 from .knobs import Knobs
 from .media import Media
-from .world import SECOND, World, iso, micros, parse_time
+from .world import SECOND, World, iso, parse_time
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
 
@@ -36,43 +37,30 @@ class Storage:
     def url(self, provider: str, media_id: str, extension: str, seconds: int = 600) -> str:
         path = f"/{provider}/{quote(media_id)}.{extension}"
         date = re.sub(r"[-:]", "", iso(self.world.clock, 0))
-        query = {
-            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-            "X-Amz-Credential": f"SANDBOX/{date[:8]}/eu-west-1/s3/aws4_request",
-            "X-Amz-Date": date,
-            "X-Amz-Expires": str(seconds),
-            "X-Amz-Security-Token": f"sandbox+token/{self.generation}==",
-            "X-Amz-SignedHeaders": "host",
-            "x-id": "GetObject",
-        }
-        signature = self._signature(path, query)
-        return f"{self.base_url}{path}?{urlencode(query)}&X-Amz-Signature={signature}"
+        query = _query(date, seconds, self.generation)
+        return f"{self.base_url}{path}?{query}&X-Amz-Signature={self._signature(path, query)}"
 
-    def _signature(self, path: str, query: Mapping[str, str]) -> str:
-        signed = path + "".join(f"&{key}={query[key]}" for key in sorted(query))
-        return hmac.new(
-            f"sandbox/{self.world.seed}".encode(), signed.encode(), "sha256"
-        ).hexdigest()
+    def _signature(self, path: str, query: str) -> str:
+        key = f"sandbox/{self.world.seed}".encode()
+        return hmac.digest(key, f"{path}?{query}".encode(), "sha256").hex()
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         if "Authorization" in request.headers:
             # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
             return _error(400, "InvalidArgument", "Only one auth mechanism allowed")
-        query = dict(request.query)
-        signature = query.pop("X-Amz-Signature", "")
-        if not query.get("X-Amz-Date") or not hmac.compare_digest(
-            signature.encode(), self._signature(request.rel_url.raw_path, query).encode()
-        ):
+        signed, _, signature = request.rel_url.raw_query_string.rpartition("&X-Amz-Signature=")
+        if not hmac.compare_digest(signature, self._signature(request.rel_url.raw_path, signed)):
             return _error(403, "SignatureDoesNotMatch", "The signature does not match")
+        query = request.query
         date = query["X-Amz-Date"]
-        signed = parse_time(
+        since = parse_time(
             f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[9:11]}:{date[11:13]}:{date[13:15]}Z"
         )
-        assert signed is not None, "our own signature covers the date"
-        expires = signed + int(query["X-Amz-Expires"]) * SECOND
-        if query["X-Amz-Security-Token"] != f"sandbox+token/{self.generation}==":
+        assert since is not None, "our own signature covers the date"
+        expires = since + int(query["X-Amz-Expires"]) * SECOND
+        if query["X-Amz-Security-Token"] != _token(self.generation):
             return _error(403, "ExpiredToken", "The provided token has expired")
-        if micros(self.world.now) > expires:
+        if self.world.clock > expires:
             return _error(403, "AccessDenied", "Request has expired")
         return None
 
@@ -127,6 +115,25 @@ class Storage:
         if end < stop and request.transport is not None:
             request.transport.close()
         return response
+
+
+@lru_cache(maxsize=64)
+def _query(date: str, seconds: int, generation: int) -> str:
+    query = {
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": f"SANDBOX/{date[:8]}/eu-west-1/s3/aws4_request",
+        "X-Amz-Date": date,
+        "X-Amz-Expires": str(seconds),
+        "X-Amz-Security-Token": _token(generation),
+        "X-Amz-SignedHeaders": "host",
+        "x-id": "GetObject",
+    }
+    return urlencode(query)
+
+
+def _token(generation: int) -> str:
+    """With characters that must stay quoted."""
+    return f"sandbox+token/{generation}=="
 
 
 def _unchanged(request: web.Request, media: Media) -> bool:

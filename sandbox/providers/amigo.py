@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -47,6 +47,8 @@ class Amigo(Provider):
         super().__init__(world, knobs, storage)
         self.workspace_id = world.uuid("amigo-workspace", 0)
         self.life = lru_cache(maxsize=8192)(self._life)
+        # Every page of a list needs the whole list: kept until the clock moves.
+        self._listed = lru_cache(maxsize=16)(self._list)
 
     def config(self) -> Row:
         return {"api_key": API_KEY, "workspace_id": self.workspace_id, "base_url": self.base_url}
@@ -143,10 +145,15 @@ class Amigo(Provider):
             row["sandbox_extra"] = {"labels": [label(dice)], "score": 1.5e300}
         return row
 
-    def listed(self, dated: range | None = None) -> list[int]:
-        """The calls a list without filters holds (or those of a date range), ascending."""
+    def listed(self, dated: range | None = None, *, simulated: bool = False) -> Sequence[int]:
+        """The calls that a list (of a date range) holds now, in its order."""
         indices = range(self.count()) if dated is None else dated
-        return [i for i in indices if not self.simulated(i) and not self.deleted(i)]
+        order = self.knobs.undocumented_order
+        return self._listed(self.world.clock, order, indices.start, indices.stop, simulated)
+
+    def _list(self, _: int, __: str, start: int, stop: int, simulated: bool) -> Sequence[int]:
+        indices = [i for i in range(start, stop) if not self.deleted(i)]
+        return self.arrange(indices if simulated else [i for i in indices if not self.simulated(i)])
 
     def has_recording(self, index: int) -> bool:
         """Whether the recording's endpoints answer with it now."""
@@ -316,11 +323,10 @@ class Amigo(Provider):
         offset = _whole(query.get("continuation_token"), "continuation_token", offset, 0)
         keep = self._filter(request)
         dated = self._dated(request)
-        if query.get("include_simulated", "false").lower() in ("true", "1"):
-            listed = [i for i in dated if not self.deleted(i)]
-        else:
-            listed = self.listed(dated)
-        items = self.arrange(listed if keep is None else [i for i in listed if keep(i)])
+        simulated = query.get("include_simulated", "false").lower() in ("true", "1")
+        items = self.listed(dated, simulated=simulated)
+        if keep is not None:
+            items = [index for index in items if keep(index)]
         found = items[offset : offset + limit]
         more = offset + limit < len(items)
         return answer(

@@ -163,7 +163,7 @@ def page(
     rank: Callable[[int], Any],
     after: int | None,
     limit: int,
-    keep: Callable[[int], bool] = lambda _: True,
+    keep: Callable[[int], bool] | None = None,
 ) -> tuple[list[int], int | None]:
     """The items that follow `after` in a list sorted by `rank`, and where the next page starts.
 

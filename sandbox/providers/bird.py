@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -58,7 +59,7 @@ class Bird(Provider):
         super().__init__(world, knobs, storage)
         self.workspace_id = world.uuid("bird-workspace", 0)
         self.life = lru_cache(maxsize=8192)(self._life)
-        self._transcripts: tuple[int, list[tuple[int, int]]] = (0, [])
+        self._transcripts = lru_cache(maxsize=4)(self._list_transcripts)
 
     def config(self) -> Row:
         return {
@@ -159,14 +160,24 @@ class Bird(Provider):
             row["sandboxExtra"] = "\u2603"
         return row
 
-    def transcripts(self) -> list[tuple[int, int]]:
-        """(created, recording's index) of all transcriptions there are now, oldest first."""
-        seen, found = self._transcripts
-        if seen < (count := self.count()):
-            fresh = ((self.life(index).transcribed, index) for index in range(seen, count))
-            found = sorted(found + [(at, index) for at, index in fresh if at is not None])
-            self._transcripts = count, found  # in one step: tests ask from other threads
-        return [item for item in found if item[0] <= self.world.clock]
+    def transcripts(self) -> list[int]:
+        """The recordings that have a transcription now, in the list's order."""
+        return self._transcripts(self.world.clock, self.knobs.undocumented_order)
+
+    def _list_transcripts(self, clock: int, _: str) -> list[int]:
+        ready = (index for index in range(self.count()) if self.transcribed(index) <= clock)
+        return sorted(ready, key=self._transcript_rank)
+
+    def transcribed(self, index: int) -> float:
+        at = self.life(index).transcribed
+        return inf if at is None else at
+
+    def _transcript_rank(self, index: int) -> tuple[float, int]:
+        """Transcriptions are made in another order than the recordings."""
+        rank, at = self.rank(index), self.transcribed(index)
+        return {"newest": (-at, rank), "oldest": (at, rank), "shuffled": (0.0, rank)}[
+            self.knobs.undocumented_order
+        ]
 
     def media(self, media_id: str) -> Media | None:
         index = self.known("bird", media_id)
@@ -186,7 +197,7 @@ class Bird(Provider):
         return {
             "bird_recordings": Stream(lambda: range(self.count()), uuid, self.recording),
             "bird_transcriptions": Stream(
-                lambda: [index for _, index in self.transcripts()],
+                self.transcripts,
                 lambda index: (self.world.uuid("bird-transcription", index),),
                 self.transcription,
             ),
@@ -252,8 +263,7 @@ class Bird(Provider):
 
     async def get_transcription(self, request: web.Request) -> web.Response:
         index = self._item(request, "bird-transcription", "Transcription")
-        transcribed = self.life(index).transcribed
-        if transcribed is None or transcribed > self.world.clock:
+        if self.transcribed(index) > self.world.clock:
             raise self.refuse(request, 404, "Transcription not found")
         return answer(self.transcription(index))
 
@@ -273,7 +283,7 @@ class Bird(Provider):
         found, following = page(items, self.rank, after, limit, keep)
         return _results([self.recording(index) for index in found], following)
 
-    def _filter(self, request: web.Request) -> Callable[[int], bool]:
+    def _filter(self, request: web.Request) -> Callable[[int], bool] | None:
         wanted = {
             name: request.query[name]
             for name in ("sourceId", "channelId", "id", "direction", "from", "to", "status")
@@ -286,7 +296,7 @@ class Bird(Provider):
             if name in wanted and not _is_uuid(wanted[name]):
                 raise self.refuse(request, 422, f"{name} must be a uuid")
         if not wanted:
-            return lambda _: True
+            return None
         # The document calls `id` the id of the call: that is the recording's source.
         names = {"id": "sourceId"}
 
@@ -305,16 +315,8 @@ class Bird(Provider):
 
     async def list_transcriptions(self, request: web.Request) -> web.Response:
         limit, after = self._position(request)
-        newest = self.knobs.undocumented_order == "newest"
-
-        def rank(index: int) -> tuple[int, int]:
-            if self.knobs.undocumented_order == "shuffled":
-                return self.rank(index), 0
-            at = self.life(index).transcribed or 0
-            return (-at, -index) if newest else (at, index)
-
-        items = sorted((index for _, index in self.transcripts()), key=rank)
-        found, following = page(items, rank, after, limit)
+        items = self.transcripts()
+        found, following = page(items, self._transcript_rank, after, limit)
         return _results([self.transcription(index) for index in found], following)
 
     def _position(self, request: web.Request) -> tuple[int, int | None]:

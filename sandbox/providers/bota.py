@@ -356,16 +356,16 @@ class Bota(Provider):
                 more["next_cursor"] = encode_token(following)
         else:
             offset = self.integer(request, "offset", 0, 0, 2**63, 400)
-            wanted = [index for index in items if keep(index)]
-            found = wanted[offset : offset + limit]
+            wanted = items if keep is None else [index for index in items if keep(index)]
+            found = list(wanted[offset : offset + limit])
             more = {"has_more": offset + limit < len(wanted)}
         return answer({"data": [self.recording(index) for index in found], **more})
 
-    def _filter(self, request: web.Request, cursors: bool) -> Callable[[int], bool]:
+    def _filter(self, request: web.Request, cursors: bool) -> Callable[[int], bool] | None:
         names = ("end_user_id",) if cursors else ("end_user_id", "device_id", "status")
         wanted = {name: request.query[name] for name in names if name in request.query}
         if not wanted:
-            return lambda _: True
+            return None
 
         def keep(index: int) -> bool:
             row = self.recording(index)

@@ -463,7 +463,7 @@ class Quo(Provider):
             }
         )
 
-    def _filter(self, request: web.Request) -> Callable[[int], bool]:
+    def _filter(self, request: web.Request) -> Callable[[int], bool] | None:
         query = request.query
         equal = {
             name: query[name] for name in ("phoneNumberId", "actorId", "direction") if name in query
@@ -475,7 +475,7 @@ class Quo(Provider):
         ):  # fmt: skip
             raise self.refuse(request, 400, "status or direction is not one of the known ones")
         if not equal and not statuses and not people:
-            return lambda _: True
+            return None
 
         def keep(index: int) -> bool:
             row = self.call(index)

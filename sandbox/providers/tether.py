@@ -13,6 +13,7 @@ import hmac
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -47,6 +48,8 @@ class Tether(Provider):
     def __init__(self, world: World, knobs: Knobs, storage: Storage) -> None:
         super().__init__(world, knobs, storage)
         self.life = lru_cache(maxsize=8192)(self._life)
+        # Every page of a list needs the whole list: kept until the clock moves.
+        self._listed = lru_cache(maxsize=4)(self._list)
         self.static_token = self._jwt({"sub": "sandbox", "static": True})
         self._generation = 0  # tokens of an older generation have expired
 
@@ -190,8 +193,12 @@ class Tether(Provider):
         index = self.known("tether", media_id)
         return self._file(index) if index is not None and self.has_recording(index) else None
 
-    def listed(self) -> list[int]:
-        return [index for index in range(self.count()) if not self.deleted(index)]
+    def listed(self) -> Sequence[int]:
+        """The calls that the list holds now, in its order."""
+        return self._listed(self.world.clock, self.knobs.undocumented_order)
+
+    def _list(self, _: int, __: str) -> Sequence[int]:
+        return self.arrange([i for i in range(self.count()) if not self.deleted(i)])
 
     def streams(self) -> dict[str, Stream[Any]]:
         def key(index: int) -> tuple[str]:
@@ -321,10 +328,9 @@ class Tether(Provider):
         # Strings that are "parsed to int"; what cannot be parsed means the default.
         limit, offset = _parsed(query.get("limit"), 50), _parsed(query.get("offset"), 0)
         wanted = {key: query[key] for key in ("contactId", "userId", "status") if key in query}
-        listed = self.listed()
+        items = self.listed()
         if wanted:
-            listed = [index for index in listed if self._matches(index, wanted)]
-        items = self.arrange(listed)
+            items = [index for index in items if self._matches(index, wanted)]
         rows = [self.call(index) for index in items[offset : offset + limit]]
         return answer({"success": True, "calls": rows, "total": len(items)})
 
