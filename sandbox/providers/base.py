@@ -171,7 +171,7 @@ def page(
     """
     start = 0 if after is None else bisect_right(items, rank(after), key=rank)
     following = (items[position] for position in range(start, len(items)))
-    found = list(islice(filter(keep, following), limit + 1))
+    found = list(islice(following if keep is None else filter(keep, following), limit + 1))
     return found[:limit], found[limit - 1] if len(found) > limit else None
 
 
