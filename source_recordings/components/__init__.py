@@ -1,0 +1,1 @@
+"""What the package adds to the CDK's components; CONTRIBUTING.md has the map."""

@@ -1,0 +1,106 @@
+"""Checks a config against the spec and says what is wrong in words that name the key."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from jsonschema import Draft7Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+
+Schema = Mapping[str, Any]
+
+
+def problems(config: Any, spec: Schema) -> list[str]:
+    """What a person has to change in the config, one sentence each; empty if nothing.
+
+    `spec` is the connectionSpecification. Values are not repeated: they may be secret.
+    """
+    if not isinstance(config, Mapping):
+        return ["The config must be a JSON object."]
+    properties: Mapping[str, Schema] = spec["properties"]
+    providers = {name: s for name, s in properties.items() if s.get("group") == "providers"}
+    found: list[str] = []
+    for name, schema in properties.items():
+        if name in config and config[name] is not None:
+            if name in providers:
+                found += _in_provider(name, config[name], schema)
+            else:
+                found += _in_value(config[name], schema, name)
+    if not found and not any(is_connected(config.get(name)) for name in providers):
+        found.append(f"No provider is connected. Fill in at least one of: {', '.join(providers)}.")
+    if not found:
+        found += _in_dates(config)
+    return found
+
+
+def is_connected(section: Any) -> bool:
+    """Whether a provider's section of the config is in use."""
+    return isinstance(section, Mapping) and section.get("connection") != "disabled"
+
+
+def _in_provider(name: str, section: Any, schema: Schema) -> Iterator[str]:
+    if not isinstance(section, Mapping):
+        yield f"`{name}` must be an object with the keys of this provider."
+        return
+    if section.get("connection", "enabled") not in ("enabled", "disabled"):
+        yield f"`{name}.connection` must be enabled or disabled."
+    elif is_connected(section):
+        connected = next(o for o in schema["oneOf"] if o["title"] == "Connected")
+        yield from _in_value(section, connected, name)
+
+
+def _in_value(value: Any, schema: Schema, path: str) -> Iterator[str]:
+    validator = Draft7Validator(schema, format_checker=FormatChecker())
+    for error in sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]):
+        yield from _in_words(error, path)
+
+
+def _in_words(error: ValidationError, root: str) -> Iterator[str]:
+    path = ".".join([root, *(str(p) for p in error.absolute_path)])
+    schema: Schema = error.schema if isinstance(error.schema, Mapping) else {}
+    if error.validator == "required":
+        for key in error.validator_value:
+            if key not in error.instance:
+                wanted = schema["properties"][key]
+                yield f"`{path}.{key}` is missing: {wanted.get('description') or wanted['title']}"
+    elif error.validator == "oneOf":
+        yield from _in_choice(error.instance, schema, path)
+    elif error.validator == "type":
+        yield f"`{path}` must be of type {error.validator_value}."
+    elif error.validator in ("pattern", "format"):
+        wanted = schema.get("pattern_descriptor") or schema.get("pattern") or schema.get("format")
+        yield f"`{path}` must have the form: {wanted}."
+    elif error.validator == "minLength":
+        yield f"`{path}` is empty: {schema.get('description') or schema.get('title')}"
+    elif error.validator in ("minimum", "maximum"):
+        bound = "at least" if error.validator == "minimum" else "at most"
+        yield f"`{path}` must be {bound} {error.validator_value}."
+    elif error.validator == "uniqueItems":
+        yield f"`{path}` names an entry twice."
+    else:
+        yield f"`{path}` does not fit the spec ({error.validator})."
+
+
+def _in_choice(instance: Any, schema: Schema, path: str) -> Iterator[str]:
+    """A `oneOf` whose options share one property with a `const`: that property picks the option."""
+    if not isinstance(instance, Mapping):
+        yield f"`{path}` must be an object."
+        return
+    key = next(k for k, p in schema["oneOf"][0]["properties"].items() if "const" in p)
+    options = {o["properties"][key]["const"]: o for o in schema["oneOf"]}
+    if instance.get(key) not in options:
+        yield f"`{path}.{key}` must be one of: {', '.join(options)}."
+    else:
+        yield from _in_value(instance, options[instance[key]], path)
+
+
+def _in_dates(config: Mapping[str, Any]) -> Iterator[str]:
+    dates: dict[str, datetime] = {}
+    for key in ("start_date", "end_date"):
+        if config.get(key):
+            try:
+                dates[key] = datetime.fromisoformat(config[key].replace("Z", "+00:00"))
+            except ValueError:
+                yield f"`{key}` is no date that exists."
+    if len(dates) == 2 and dates["end_date"] <= dates["start_date"]:
+        yield "`end_date` must be later than `start_date`."

@@ -1,0 +1,88 @@
+"""From the command line to the source: what the console script `source-recordings` calls."""
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from airbyte_cdk.entrypoint import AirbyteEntrypoint
+from airbyte_cdk.logger import PRINT_BUFFER
+from airbyte_cdk.models import ConnectorSpecification, FailureType
+from airbyte_cdk.utils import AirbyteTracedException
+
+from source_recordings.components.errors import UserError, without_stack_trace
+from source_recordings.config import problems
+from source_recordings.source import SourceRecordings
+
+logger = logging.getLogger("airbyte")
+
+
+class Entrypoint(AirbyteEntrypoint):
+    """The CDK's commands, with a config that is checked in words that name the key."""
+
+    @staticmethod
+    def validate_connection(source_spec: ConnectorSpecification, config: Mapping[str, Any]) -> None:
+        """Raises a config error that lists everything to change."""
+        found = problems(config, source_spec.connectionSpecification)
+        if found:
+            raise UserError(" ".join(found))
+
+
+def run(args: list[str] | None = None) -> None:
+    """Runs one command of the Airbyte protocol; all that it prints on stdout are protocol messages.
+
+    Exits with 1 after a failure, 2 for a wrong command line.
+    """
+    parsed = AirbyteEntrypoint.parse_args(sys.argv[1:] if args is None else args)
+    if not parsed.command:
+        AirbyteEntrypoint.parse_args(["--help"])
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(without_stack_trace)
+    failed = False
+    with PRINT_BUFFER:
+        try:
+            for message in Entrypoint(create_source(parsed)).run(parsed):
+                print(f"{message}\n", end="")
+        except Exception as error:
+            failed = True
+            if not isinstance(error, AirbyteTracedException):
+                error = AirbyteTracedException.from_exception(error)
+                logger.fatal(error.message, exc_info=error)
+            error.emit_message()
+    if failed:
+        sys.exit(1)
+
+
+def create_source(parsed: Namespace) -> SourceRecordings:
+    """The source for a parsed command line; one without a config if the config is missing or wrong.
+
+    Raises a config error for a file that can't be read.
+    """
+    config = _read("config", SourceRecordings.read_config, parsed)
+    spec = SourceRecordings().spec(logger).connectionSpecification
+    if config is None or problems(config, spec):
+        return SourceRecordings()
+    return SourceRecordings(
+        catalog=_read("catalog", SourceRecordings.read_catalog, parsed),
+        config=config,
+        state=_read("state", SourceRecordings.read_state, parsed),
+        config_path=parsed.config,
+    )
+
+
+
+def _read(what: str, reader: Any, parsed: Namespace) -> Any:
+    path = getattr(parsed, what, None)
+    if not path:
+        return None
+    try:
+        return reader(path)
+    except Exception as error:
+        raise UserError(
+            f"The {what} file {path} can't be read as an Airbyte {what} ({type(error).__name__}). "
+            f"Check the path and that it is valid JSON.",
+            internal_message=str(error),
+        ) from None
+
+
