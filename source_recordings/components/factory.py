@@ -14,8 +14,10 @@ the package they become:
 | HttpRequester                              | the same                | redirects are not followed                        |
 """
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from airbyte_cdk.sources.declarative.interpolation.interpolated_boolean import InterpolatedBoolean
@@ -36,9 +38,6 @@ from airbyte_cdk.sources.declarative.models.declarative_component_schema import 
 )
 from airbyte_cdk.sources.declarative.models.declarative_component_schema import (
     HttpResponseFilter as HttpResponseFilterModel,
-)
-from airbyte_cdk.sources.declarative.models.declarative_component_schema import (
-    ListPartitionRouter as ListPartitionRouterModel,
 )
 from airbyte_cdk.sources.declarative.models.declarative_component_schema import (
     OffsetIncrement as OffsetIncrementModel,
@@ -63,6 +62,7 @@ from airbyte_cdk.sources.declarative.requesters.error_handlers.backoff_strategie
 from airbyte_cdk.sources.streams.concurrent.cursor import Cursor
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 from airbyte_cdk.sources.types import Config, Record, StreamSlice
+from pydantic.v1 import BaseModel
 
 from source_recordings.components.errors import (
     CountingErrorHandler,
@@ -74,16 +74,26 @@ from source_recordings.components.login import ReloginAuthenticator
 from source_recordings.components.pagination import OnceOnlyCursor, OverlappingOffset
 from source_recordings.components.partitions import (
     AllDetails,
+    DetailJobs,
     FanOut,
-    Parent,
     Partitions,
     ReadSlice,
     Rows,
+    SliceJobs,
     WindowDetails,
 )
-from source_recordings.components.windows import WindowCursor
+from source_recordings.components.windows import WindowCursor, parse_time
 
 WHOLE = StreamSlice(partition={}, cursor_slice={})
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of a stream by window, the definition of the cursor that makes the windows, and a row's time."""
+
+    rows: ReadSlice
+    cursor: DatetimeBasedCursorModel
+    time_of: Callable[[Record], datetime | None]
 
 
 class RecordingsComponentFactory(ModelToComponentFactory):
@@ -92,8 +102,7 @@ class RecordingsComponentFactory(ModelToComponentFactory):
     def __init__(self, *args: Any, executor: Executor, ahead: int, skips: Skips, **kwargs: Any) -> None:
         """`executor` runs the detail requests of all streams, each stream at most `ahead` in advance."""
         super().__init__(*args, **kwargs)
-        self._executor = executor
-        self._ahead = ahead
+        self._fan_out = FanOut(executor, ahead)
         self._skips = skips
         self._logins: dict[str, ReloginAuthenticator] = {}
 
@@ -103,66 +112,85 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         self, model: DeclarativeStreamModel, config: Config, is_parent: bool = False, **kwargs: Any
     ) -> DefaultStream:
         router = getattr(model.retriever, "partition_router", None)
-        if isinstance(router, SubstreamPartitionRouterModel):
-            return self._stream_of_details(model, router.parent_stream_configs[0], config)
-        if isinstance(router, ListPartitionRouterModel):
-            slices = self._create_component_from_model(router, config).stream_slices
-            plain = self._without_router(model, config)
-            return _stream(plain, plain.cursor, lambda: [WHOLE], self._all_details(plain, slices))
+        if isinstance(router, SubstreamPartitionRouterModel) and model.incremental_sync:
+            return self._windowed_details(model, router.parent_stream_configs[0], config)
+        if router:
+            return self._all_details(model, router, config)
         stream = super().create_default_stream(model, config, is_parent, **kwargs)
         assert isinstance(stream, DefaultStream)
         if not isinstance(stream.cursor, WindowCursor):
             return stream
-        return _stream(stream, stream.cursor, stream.cursor.stream_slices, self._rows(stream, model, stream.cursor))
+        return _stream(stream, stream.cursor, stream.cursor.stream_slices, _rows(stream, model))
 
-    def _stream_of_details(
+    def _windowed_details(
         self, model: DeclarativeStreamModel, parent: ParentStreamConfigModel, config: Config
     ) -> DefaultStream:
+        """One request per row of the parent: the windows are the listing's, the state is the stream's own."""
+        listing = self._listing(_stream_model(parent), config)
         plain = self._without_router(model, config)
-        details = FanOut(_read_slice(plain), self._executor, self._ahead)
-        fields = Parent(
-            key=parent.parent_key,
-            partition_field=parent.partition_field,
-            extra_fields=tuple(path[0] for path in parent.extra_fields or []),
-        )
-        parent_model = parent.stream
-        assert isinstance(parent_model, DeclarativeStreamModel)
-        if not model.incremental_sync:
-            parents = self.create_default_stream(parent_model, config)
-
-            def slices() -> Iterable[StreamSlice]:
-                rows = (row for p in parents.generate_partitions() for row in p.read())
-                return filter(None, (fields.slice_of(row.data) for row in rows))
-
-            return _stream(plain, plain.cursor, lambda: [WHOLE], AllDetails(slices, details))
-
-        # The windows are the parent's, the state is the child's own.
-        assert isinstance(parent_model.incremental_sync, DatetimeBasedCursorModel)
-        assert isinstance(model.incremental_sync, DatetimeBasedCursorModel)
-        state = self._connector_state_manager.get_stream_state(model.name or "", None)
         cursor = self.create_concurrent_cursor_from_datetime_based_cursor(
             model_type=DatetimeBasedCursorModel,
             component_definition={
-                **parent_model.incremental_sync.__dict__,
-                "cursor_field": model.incremental_sync.cursor_field,
+                **listing.cursor.__dict__,
+                "cursor_field": _cursor_model(model).cursor_field,
             },
-            stream_name=model.name or "",
+            stream_name=plain.name,
             stream_namespace=None,
-            stream_state=_state_of_parent(state, parent_model.name or ""),
+            stream_state=_state_of_parent(
+                self._connector_state_manager.get_stream_state(plain.name, None),
+                parent.stream.name or "",
+            ),
             config=config,
         )
-        listing = super().create_default_stream(parent_model, config)
-        assert isinstance(listing, DefaultStream) and isinstance(listing.cursor, WindowCursor)
-        rows = self._rows(listing, parent_model, listing.cursor)
         settled_when = InterpolatedBoolean(
             condition=(model.parameters or {}).get("settled_when", "False"), parameters={}
         )
-
-        def is_settled(record: Record, stream_slice: StreamSlice) -> bool:
-            return bool(settled_when.eval(config, record=record.data, stream_slice=stream_slice))
-
-        read = WindowDetails(rows, fields, details, cursor, listing.cursor.time_of, is_settled)
+        read = WindowDetails(
+            rows=listing.rows,
+            jobs=_detail_jobs(parent, plain),
+            fan_out=self._fan_out,
+            time_of=listing.time_of,
+            cursor=cursor,
+            is_settled=lambda r: settled_when.eval(
+                config, record=r.data, stream_slice=r.associated_slice
+            ),
+        )
         return _stream(plain, cursor, cursor.stream_slices, read)
+
+    def _listing(self, model: DeclarativeStreamModel, config: Config) -> "Listing":
+        """The rows that a stream of details asks about: listed, or themselves details of listed ones."""
+        router = getattr(model.retriever, "partition_router", None)
+        if isinstance(router, SubstreamPartitionRouterModel):
+            parent = router.parent_stream_configs[0]
+            above = self._listing(_stream_model(parent), config)
+            jobs = _detail_jobs(parent, self._without_router(model, config))
+            rows = WindowDetails(above.rows, jobs, self._fan_out, above.time_of)
+            field = str(_cursor_model(model).cursor_field)
+            return Listing(rows, above.cursor, lambda row: parse_time(row.data.get(field)))
+        stream = super().create_default_stream(model, config)
+        assert isinstance(stream, DefaultStream) and isinstance(stream.cursor, WindowCursor)
+        return Listing(_rows(stream, model), _cursor_model(model), stream.cursor.time_of)
+
+    def _all_details(
+        self, model: DeclarativeStreamModel, router: BaseModel, config: Config
+    ) -> DefaultStream:
+        """One request per id that the user listed, or per row of a stream that is itself read by ids."""
+        plain = self._without_router(model, config)
+        read: ReadSlice
+        if isinstance(router, SubstreamPartitionRouterModel):
+            parent = router.parent_stream_configs[0]
+            jobs = _detail_jobs(parent, plain)
+            parents = self.create_default_stream(_stream_model(parent), config)
+
+            def items() -> Iterator[tuple[Any, ...]]:
+                for partition in parents.generate_partitions():
+                    yield from filter(None, map(jobs.item_of, partition.read()))
+
+            read = AllDetails(items, jobs, self._fan_out)
+        else:
+            slices = self._create_component_from_model(router, config).stream_slices
+            read = AllDetails(slices, SliceJobs(_read_slice(plain)), self._fan_out)
+        return _stream(plain, plain.cursor, lambda: [WHOLE], read)
 
     def _without_router(self, model: DeclarativeStreamModel, config: Config) -> DefaultStream:
         """The stream of one detail request: what is left when the CDK does not fan out itself."""
@@ -171,19 +199,6 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         stream = super().create_default_stream(single, config)
         assert isinstance(stream, DefaultStream)
         return stream
-
-    def _all_details(
-        self, stream: DefaultStream, slices: Callable[[], Iterable[StreamSlice]]
-    ) -> ReadSlice:
-        return AllDetails(slices, FanOut(_read_slice(stream), self._executor, self._ahead))
-
-    @staticmethod
-    def _rows(stream: DefaultStream, model: DeclarativeStreamModel, cursor: WindowCursor) -> Rows:
-        paginator = getattr(model.retriever, "paginator", None)
-        strategy = getattr(paginator, "pagination_strategy", None)
-        primary_key = model.primary_key.__root__ if model.primary_key else None
-        repeats = isinstance(strategy, OffsetIncrementModel)
-        return Rows(_read_slice(stream), cursor, str(primary_key) if repeats else None)
 
     # Their parts
 
@@ -290,6 +305,36 @@ class RecordingsComponentFactory(ModelToComponentFactory):
 def _read_slice(stream: DefaultStream) -> ReadSlice:
     factory = stream._stream_partition_generator._partition_factory  # type: ignore[attr-defined]
     return lambda stream_slice: factory.create(stream_slice).read()  # type: ignore[no-any-return]
+
+
+def _rows(stream: DefaultStream, model: DeclarativeStreamModel) -> Rows:
+    assert isinstance(stream.cursor, WindowCursor)
+    paginator = getattr(model.retriever, "paginator", None)
+    return Rows(
+        read=_read_slice(stream),
+        cursor=stream.cursor,
+        key=stream._primary_key[0],
+        may_repeat=isinstance(getattr(paginator, "pagination_strategy", None), OffsetIncrementModel),
+    )
+
+
+def _detail_jobs(parent: ParentStreamConfigModel, stream: DefaultStream) -> DetailJobs:
+    return DetailJobs(
+        parent_key=parent.parent_key,
+        partition_field=parent.partition_field,
+        extra_fields=tuple(path[0] for path in parent.extra_fields or []),
+        read_slice=_read_slice(stream),
+    )
+
+
+def _stream_model(parent: ParentStreamConfigModel) -> DeclarativeStreamModel:
+    assert isinstance(parent.stream, DeclarativeStreamModel)
+    return parent.stream
+
+
+def _cursor_model(model: DeclarativeStreamModel) -> DatetimeBasedCursorModel:
+    assert isinstance(model.incremental_sync, DatetimeBasedCursorModel)
+    return model.incremental_sync
 
 
 def _stream(

@@ -3,12 +3,12 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
@@ -99,36 +99,106 @@ class Rows:
 
     read: ReadSlice
     cursor: WindowCursor
-    unique_key: str | None = None
+    key: str
+    may_repeat: bool
+    _timeless: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, stream_slice: StreamSlice) -> Iterator[Record]:
         seen: set[int] = set()
         for row in self.read(stream_slice):
             if not self.cursor.accepts(row, stream_slice):
                 continue
-            if self.unique_key:
-                key = hash(row.data.get(self.unique_key))
+            key = hash(row.data.get(self.key))
+            if self.cursor.time_of(row) is None:
+                # It belongs to no window: the first one that it turns up in takes it.
+                with self._lock:
+                    if key in self._timeless:
+                        continue
+                    self._timeless.add(key)
+            elif self.may_repeat:
                 if key in seen:
                     continue
                 seen.add(key)
             yield row
 
 
+Item = TypeVar("Item")
+
+
+class Jobs(Protocol[Item]):
+    """What to ask for about a row of the listing."""
+
+    def item_of(self, row: Record) -> Item | None:
+        """What is kept of the row until its turn: little, there may be very many. None: nothing to ask for."""
+
+    def key_of(self, item: Item) -> str:
+        """What is remembered of the item once it is settled; another key means that it has changed."""
+
+    def read(self, item: Item) -> Iterable[Record]:
+        """The request."""
+
+
+@dataclass(frozen=True)
+class DetailJobs:
+    """One detail request per row: a value of the row goes into the request's URL, some others into the record."""
+
+    parent_key: str
+    partition_field: str
+    extra_fields: tuple[str, ...]
+    read_slice: ReadSlice
+
+    def item_of(self, row: Record) -> tuple[Any, ...] | None:
+        value = row.data.get(self.parent_key)
+        if value is None:
+            return None
+        return (value, *(row.data.get(name) for name in self.extra_fields))
+
+    def key_of(self, item: tuple[Any, ...]) -> str:
+        return "|".join(map(str, item))
+
+    def slice_of(self, item: tuple[Any, ...]) -> StreamSlice:
+        return StreamSlice(
+            partition={self.partition_field: item[0]},
+            cursor_slice={},
+            extra_fields=dict(zip(self.extra_fields, item[1:], strict=True)),
+        )
+
+    def read(self, item: tuple[Any, ...]) -> Iterable[Record]:
+        return self.read_slice(self.slice_of(item))
+
+
+@dataclass(frozen=True)
+class SliceJobs:
+    """One request per slice."""
+
+    read_slice: ReadSlice
+
+    def item_of(self, row: Record) -> StreamSlice | None:
+        return row.associated_slice
+
+    def key_of(self, item: StreamSlice) -> str:
+        return str(item)
+
+    def read(self, item: StreamSlice) -> Iterable[Record]:
+        return self.read_slice(item)
+
+
 @dataclass
 class FanOut:
-    """Asks for many details at once, a bounded number ahead, and hands them on in the order asked."""
+    """Does many jobs at once, a bounded number ahead, and hands the results on in the order asked."""
 
-    read: ReadSlice
     executor: Executor
     ahead: int
 
     def __call__(
-        self, slices: Iterable[StreamSlice]
-    ) -> Iterator[tuple[StreamSlice, list[Record] | AirbyteTracedException]]:
-        waiting: deque[tuple[StreamSlice, Future[list[Record]]]] = deque()
+        self, jobs: Jobs[Item], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, list[Record] | AirbyteTracedException]]:
+        """A job's error comes in its place; a config error is raised, as it would fail every further job too."""
+        waiting: deque[tuple[Item, Future[list[Record]]]] = deque()
         try:
-            for stream_slice in slices:
-                waiting.append((stream_slice, self.executor.submit(self._read, stream_slice)))
+            for item in items:
+                waiting.append((item, self.executor.submit(lambda i: list(jobs.read(i)), item)))
                 if len(waiting) >= self.ahead:
                     yield self._result(*waiting.popleft())
             while waiting:
@@ -137,117 +207,111 @@ class FanOut:
             for _, future in waiting:
                 future.cancel()
 
-    def _read(self, stream_slice: StreamSlice) -> list[Record]:
-        return list(self.read(stream_slice))
-
     @staticmethod
     def _result(
-        stream_slice: StreamSlice, future: "Future[list[Record]]"
-    ) -> tuple[StreamSlice, list[Record] | AirbyteTracedException]:
+        item: Item, future: "Future[list[Record]]"
+    ) -> tuple[Item, list[Record] | AirbyteTracedException]:
         try:
-            return stream_slice, future.result()
+            return item, future.result()
         except AirbyteTracedException as error:
-            # A config error fails every further request in the same way.
             if error.failure_type == FailureType.config_error:
                 raise
-            return stream_slice, error
+            return item, error
 
 
-@dataclass(frozen=True)
-class Parent:
-    """Which fields of a parent's row make the slice of its detail request."""
+class Failures:
+    """The first of a partition's errors, raised once everything else has been handed on."""
 
-    key: str
-    partition_field: str
-    extra_fields: tuple[str, ...]
+    def __init__(self) -> None:
+        self.first: AirbyteTracedException | None = None
+        self._count = 0
 
-    def slice_of(self, row: Mapping[str, Any]) -> StreamSlice | None:
-        value = row.get(self.key)
-        if value is None:
-            return None
-        return StreamSlice(
-            partition={self.partition_field: value},
-            cursor_slice={},
-            extra_fields={name: row.get(name) for name in self.extra_fields},
-        )
+    def add(self, error: AirbyteTracedException) -> None:
+        self.first = self.first or error
+        self._count += 1
+
+    def raise_first(self) -> None:
+        if self._count > 1:
+            logger.error("%d requests failed for good; this is the first error of them.", self._count)
+        if self.first:
+            raise self.first
 
 
 @dataclass
-class WindowDetails:
+class WindowDetails(Generic[Item]):
     """The details of a window's rows, oldest first, so that the window is saved as far as it got.
 
-    A detail that fails for good does not keep the others from being emitted, but the window stays open from it on.
+    A job that fails for good does not keep the others from being handed on, but the window stays open from it on.
+    `cursor` is None where the details are themselves only the rows of another stream.
     """
 
     rows: ReadSlice
-    parent: Parent
+    jobs: Jobs[Item]
     fan_out: FanOut
-    cursor: WindowCursor
     time_of: Callable[[Record], datetime | None]
-    is_settled: Callable[[Record, StreamSlice], bool]
+    cursor: WindowCursor | None = None
+    is_settled: Callable[[Record], bool] = lambda record: False
 
     def __call__(self, window: StreamSlice) -> Iterator[Record]:
-        start, end = self.cursor.bounds(window)
-        todo = self._todo(window)
-        times = {key: time for time, key, _ in todo}
-        failure: AirbyteTracedException | None = None
-        failures = 0
+        failures = Failures()
+        todo = self._todo(window, failures)
+        turns = iter(todo)
         saved = monotonic()
-        for stream_slice, result in self.fan_out(s for _, _, s in todo):
-            key = str(stream_slice[self.parent.partition_field])
-            time = times[key]
-            if failure is None and time is not None and time > start:
-                if monotonic() - saved > CHECKPOINT_SECONDS:
-                    # Everything created before this row has been handed on.
-                    self.cursor.checkpoint(start, min(time, end))
-                    saved = monotonic()
+        for item, result in self.fan_out(self.jobs, (item for _, item in todo)):
+            time, _ = next(turns)
+            if not failures.first and monotonic() - saved > CHECKPOINT_SECONDS:
+                self._save(window, time)
+                saved = monotonic()
             if isinstance(result, AirbyteTracedException):
-                failure = failure or result
-                failures += 1
+                failures.add(result)
                 continue
             yield from result
-            if time is not None and result and all(self.is_settled(r, stream_slice) for r in result):
-                self.cursor.settled.add(key, time)
-        if failure:
-            raise _counted(failure, failures)
+            self._settle(item, time, result)
+        failures.raise_first()
 
-    def _todo(self, window: StreamSlice) -> list[tuple[Any, str, StreamSlice]]:
-        start, _ = self.cursor.bounds(window)
-        todo = []
-        for row in self.rows(window):
-            stream_slice = self.parent.slice_of(row.data)
-            if stream_slice is None:
-                continue
-            key = str(stream_slice[self.parent.partition_field])
-            time = self.time_of(row)
-            if time is None or (key, time) not in self.cursor.settled:
-                todo.append((time, key, stream_slice))
-        # Rows without a time first: a saved position then never covers one that is still waiting.
-        todo.sort(key=lambda t: (t[0] is not None, t[0] or start))
+    def _todo(self, window: StreamSlice, failures: Failures) -> list[tuple[datetime | None, Item]]:
+        todo: list[tuple[datetime | None, Item]] = []
+        try:
+            for row in self.rows(window):
+                item = self.jobs.item_of(row)
+                if item is None:
+                    continue
+                time = self.time_of(row)
+                if not (self.cursor and time and (self.jobs.key_of(item), time) in self.cursor.settled):
+                    todo.append((time, item))
+        except AirbyteTracedException as error:
+            if error.failure_type == FailureType.config_error:
+                raise
+            failures.add(error)
+        # Rows without a time first: a saved position then never covers one that still waits.
+        todo.sort(key=lambda t: (t[0] is not None, t[0] and t[0].timestamp()))
         return todo
+
+    def _save(self, window: StreamSlice, reached: datetime | None) -> None:
+        """Everything created before `reached` has been handed on."""
+        if self.cursor and reached:
+            start, end = self.cursor.bounds(window)
+            if start < reached:
+                self.cursor.checkpoint(start, min(reached, end))
+
+    def _settle(self, item: Item, time: datetime | None, records: list[Record]) -> None:
+        if self.cursor and time and records and all(self.is_settled(r) for r in records):
+            self.cursor.settled.add(self.jobs.key_of(item), time)
 
 
 @dataclass
-class AllDetails:
-    """One request per slice, without windows: for the ids that the user listed, or for their parents' rows."""
+class AllDetails(Generic[Item]):
+    """One job per item, without windows: for the ids that the user listed, or what follows from them."""
 
-    slices: Callable[[], Iterable[StreamSlice]]
+    items: Callable[[], Iterable[Item]]
+    jobs: Jobs[Item]
     fan_out: FanOut
 
     def __call__(self, _: StreamSlice) -> Iterator[Record]:
-        failure: AirbyteTracedException | None = None
-        failures = 0
-        for _slice, result in self.fan_out(self.slices()):
+        failures = Failures()
+        for _item, result in self.fan_out(self.jobs, self.items()):
             if isinstance(result, AirbyteTracedException):
-                failure = failure or result
-                failures += 1
+                failures.add(result)
             else:
                 yield from result
-        if failure:
-            raise _counted(failure, failures)
-
-
-def _counted(failure: AirbyteTracedException, failures: int) -> AirbyteTracedException:
-    if failures > 1:
-        logger.error("%d requests of this stream failed for good; the first error follows.", failures)
-    return failure
+        failures.raise_first()

@@ -102,10 +102,7 @@ class WindowCursor(ConcurrentCursor):
 
     def time_of(self, record: Record) -> datetime | None:
         """The record's cursor value; None where the provider gave none or no time."""
-        try:
-            return _parse(self._cursor_field.extract_value(record))
-        except (ValueError, TypeError):
-            return None
+        return parse_time(record.data.get(self._cursor_field.cursor_field_key))
 
     def should_be_synced(self, record: Record) -> bool:
         """False once a record is older than its window: what a list that is sorted newest first ends at."""
@@ -222,8 +219,12 @@ class Settled:
         return blake2b(key.encode(), digest_size=cls._SIZE).digest()
 
 
-def _parse(value: Any) -> datetime:
-    return ab_datetime_parse(value)
+def parse_time(value: Any) -> datetime | None:
+    """The time that a provider gave, None if it gave none or something else."""
+    try:
+        return ab_datetime_parse(value)
+    except (ValueError, TypeError):
+        return None
 
 
 def _without_settled(state: Mapping[str, Any]) -> dict[str, Any]:
