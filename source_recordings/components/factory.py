@@ -223,7 +223,7 @@ class RecordingsComponentFactory(ModelToComponentFactory):
             strict=any(
                 component_definition.get(key) for key in ("is_client_side_incremental", "is_data_feed")
             ),
-            ends_now=not config.get("end_date"),
+            end=parse_time(config.get("end_date")),
         )
 
     def create_cursor_pagination(

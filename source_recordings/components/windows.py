@@ -35,13 +35,13 @@ class WindowCursor(ConcurrentCursor):
     """
 
     def __init__(
-        self, stock: ConcurrentCursor, state: Mapping[str, Any], *, strict: bool, ends_now: bool
+        self, stock: ConcurrentCursor, state: Mapping[str, Any], *, strict: bool, end: datetime | None
     ) -> None:
         """`stock` is the CDK's cursor for the same stream without state.
 
         `strict`: the provider does not filter (or filters by whole days), so that rows outside of the window are dropped.
         Otherwise the provider's own choice stands, because it may compare another timestamp than the cursor field.
-        `ends_now`: no end date is configured.
+        `end`: the configured end date, None for now.
         """
         try:
             super().__init__(
@@ -70,7 +70,7 @@ class WindowCursor(ConcurrentCursor):
                 failure_type=FailureType.config_error,
             ) from error
         self._strict = strict
-        self._ends_now = ends_now
+        self._configured_end = end
         self._write_lock = threading.Lock()
 
     @property
@@ -117,7 +117,7 @@ class WindowCursor(ConcurrentCursor):
         start, end = self.bounds(stream_slice)
         if self._strict:
             return start <= time < end
-        in_range = self._start <= time and (self._ends_now or time < self._end())
+        in_range = self._start <= time and (not self._configured_end or time < self._configured_end)
         return in_range and time != end
 
     def observe(self, record: Record) -> None:
@@ -146,8 +146,8 @@ class WindowCursor(ConcurrentCursor):
 
     def _end(self) -> datetime:
         # Whole seconds, downwards: what is created in this second may still come.
-        now = datetime.now(timezone.utc).replace(microsecond=0)
-        return now if self._ends_now else min(self._end_provider(), now)
+        now = utc_now().replace(microsecond=0)
+        return min(self._configured_end or now, now)
 
     def _windows(self, lower: datetime, upper: datetime) -> Iterator[Interval]:
         """From `upper` backwards each window is longer than the last; cuts are at midnight UTC."""
@@ -217,6 +217,10 @@ class Settled:
     @classmethod
     def _hash(cls, key: str) -> bytes:
         return blake2b(key.encode(), digest_size=cls._SIZE).digest()
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def parse_time(value: Any) -> datetime | None:
