@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any, Literal, get_args
@@ -16,8 +17,11 @@ from multidict import CIMultiDict
 from .knobs import Knobs
 from .providers import Provider, Refusal
 from .providers.base import answer
+from .storage import cut_short
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# The request that the running task is about.
+_current: ContextVar[Logged | None] = ContextVar("current", default=None)
 Kind = Literal["status", "drop", "truncate", "invalid_json", "hang"]
 
 
@@ -103,7 +107,7 @@ class Gate:
                 headers=CIMultiDict(request.headers),
                 time=time.monotonic(),
             )
-            request["entry"] = entry
+            _current.set(entry)
             self.log.append(entry)
             for callback in tuple(self.callbacks):
                 callback(entry)
@@ -113,7 +117,7 @@ class Gate:
                 headers = self._count(request, provider)
                 fault = self._fault(name, request)
                 if fault is None or fault.kind in ("truncate", "invalid_json"):
-                    request["truncate"] = fault is not None and fault.kind == "truncate"
+                    cut_short.set(fault is not None and fault.kind == "truncate")
                     response = await self._answer(request, handler, provider)
                     response.headers.update(headers) if not response.prepared else None
                     return await self._damage(request, response, fault)
@@ -123,10 +127,11 @@ class Gate:
 
         return gate
 
-    async def note_status(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def note_status(self, _: web.Request, response: web.StreamResponse) -> None:
         """Called before the first byte of an answer goes out."""
-        if "entry" in request:
-            request["entry"].status = response.status
+        entry = _current.get()
+        if entry is not None:
+            entry.status = response.status
 
     async def _answer(
         self, request: web.Request, handler: Handler, provider: Provider | None
@@ -172,9 +177,10 @@ class Gate:
         if fault.kind == "hang":
             await asyncio.sleep(3600)
         if fault.kind in ("drop", "hang"):
+            _current.set(None)  # never answered
             if request.transport is not None:
                 request.transport.abort()
-            return web.Response(status=499)
+            return web.Response()
         status = fault.status or 500
         headers = {**headers, **(fault.headers or {})}
         if isinstance(fault.body, str):

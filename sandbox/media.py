@@ -61,9 +61,9 @@ class Media:
 
     def _header(self) -> bytes:
         if self.content_type == "audio/wav":  # 16 bit mono, 8 kHz
-            riff = struct.pack("<4sI4s4sI", b"RIFF", max(36, self.size - 8), b"WAVE", b"fmt ", 16)
-            data = struct.pack("<HHIIHH4sI", 1, 1, 8000, 16000, 2, 16, b"data", self.size - 44)
-            header = riff + data if self.size >= 44 else riff
+            rest = max(0, self.size - 44)
+            riff = struct.pack("<4sI4s4sI", b"RIFF", rest + 36, b"WAVE", b"fmt ", 16)
+            header = riff + struct.pack("<HHIIHH4sI", 1, 1, 8000, 16000, 2, 16, b"data", rest)
         elif self.content_type == "audio/mpeg":
             header = b"ID3\x04\x00\x00\x00\x00\x00\x00\xff\xfb\x90\x00"
         elif self.content_type == "audio/opus":

@@ -109,13 +109,18 @@ class World:
 
     def _history(self, kind: str, quantum: int) -> array[int]:
         dice = random.Random(f"{self.seed}/{kind}/history")
-        # A busy last few hours, so that there is always something that has not settled yet.
-        fresh = min(self.size, max(5, self.size // 20))
-        old = self._bursts(
-            dice, self.size - fresh, self._start - self.days * DAY, self._start, quantum
+        # Busy last hours and minutes, so that there is always something that has not settled yet.
+        minutes = min(self.size, max(2, self.size // 80))
+        hours = min(self.size - minutes, max(3, self.size // 25))
+        spans = (
+            (self.size - minutes - hours, self.days * DAY),
+            (hours, 3 * HOUR),
+            (minutes, 5 * MINUTE),
         )
-        new = self._bursts(dice, fresh, self._start - 3 * HOUR, self._start, quantum)
-        return array("q", sorted(old + new))
+        times: list[int] = []
+        for count, span in spans:
+            times += self._bursts(dice, count, self._start - span, self._start, quantum)
+        return array("q", sorted(times))
 
     def _month(self, kind: str, quantum: int, start: int) -> array[int]:
         dice = random.Random(f"{self.seed}/{kind}/{start - self._start}")

@@ -22,7 +22,7 @@ from ..media import Media
 from ..storage import Storage
 from ..text import label, phone
 from ..world import DAY, SECOND, World, iso, parse_time
-from .base import Provider, Refusal, Row, Stream, answer, delay, talk
+from .base import Provider, Refusal, Row, Stream, answer, delay, soon, talk
 
 API_KEY = "sandbox-amigo-api-key"
 FILES = ("inbound.wav", "outbound.wav", "metadata.json")
@@ -71,7 +71,7 @@ class Amigo(Provider):
             if roll < 0.9:
                 stored = flagged
             elif roll < 0.97:  # announced before it can be had: 404 meanwhile, or for ever
-                stored = flagged + delay(dice)
+                stored = flagged + soon(dice)
         return _Life(created, dice.random() < 0.01, connected, ended, outcome, flagged, stored)
 
     def simulated(self, index: int) -> bool:

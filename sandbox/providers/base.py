@@ -191,13 +191,16 @@ def decode_token(token: str) -> int | None:
 
 
 def delay(dice: random.Random) -> int:
-    """How long a recording or transcript takes: mostly minutes, some hours, a few two days."""
+    """How long a recording takes to be there: mostly minutes, some hours, a few nearly two days."""
     roll = dice.random()
     if roll < 0.85:
         return dice.randrange(MINUTE, 90 * MINUTE)
-    if roll < 0.97:
-        return dice.randrange(90 * MINUTE, 8 * HOUR)
-    return dice.randrange(8 * HOUR, 46 * HOUR)
+    return dice.randrange(90 * MINUTE, (8 if roll < 0.97 else 40) * HOUR)
+
+
+def soon(dice: random.Random) -> int:
+    """How long it takes from there to the next step, so that all is settled after two days."""
+    return dice.randrange(MINUTE, 90 * MINUTE)
 
 
 def talk(dice: random.Random) -> int:

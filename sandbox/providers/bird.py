@@ -22,7 +22,7 @@ from ..media import Media
 from ..storage import Storage
 from ..text import label, phone, sentence
 from ..world import DAY, MINUTE, SECOND, World, iso, parse_time
-from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, talk
+from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, soon, talk
 
 ACCESS_KEY = "sandboxBirdAccessKeyAbCdEfGhIj"
 STATUSES = ("accepted", "completed", "ongoing", "paused", "available", "absent", "failed")
@@ -88,7 +88,7 @@ class Bird(Provider):
         transcribed = None
         if outcome == "available" and dice.random() < 0.45:
             transcribed = stored + dice.randrange(SECOND, 10 * MINUTE)
-        ready = (transcribed or 0) + delay(dice)
+        ready = (transcribed or 0) + soon(dice)
         return _Life(created, started, pause, ended, stored, outcome, deleted, transcribed, ready)
 
     def _now(self, index: int) -> tuple[int, str]:

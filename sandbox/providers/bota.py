@@ -1,7 +1,7 @@
 """Bota.
 
-https://docs.bota.dev/api-reference/recordings/get
-https://docs.bota.dev/api-reference/recordings/list
+https://docs.bota.dev/ (recordings)
+https://docs.bota.dev/api-reference/pagination
 https://docs.bota.dev/api-reference/uploads/download-url
 https://docs.bota.dev/api-reference/ai/transcriptions/get
 https://github.com/bota-dev/examples
@@ -22,7 +22,7 @@ from ..media import Media
 from ..storage import Storage
 from ..text import label, sentence
 from ..world import HOUR, MINUTE, SECOND, World, iso
-from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, talk
+from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, soon, talk
 
 API_KEY = "sk_test_sandbox_bota"
 FILE_SLOTS = 4
@@ -82,12 +82,12 @@ class Bota(Provider):
         types = ["audio/opus" if dice.random() < 0.8 else "audio/wav"]
         if dice.random() < 0.2:
             types += dice.choices(("image/jpeg", "video/mp4"), (4, 1), k=dice.randrange(1, 4))
-        late = delay(dice) if dice.random() < 0.1 else 0
+        late = soon(dice) if dice.random() < 0.1 else 0
         transcription = None
         if outcome in ("uploaded", "completed") and dice.random() < 0.7:
             transcription = settled + dice.randrange(SECOND, 30 * MINUTE)
         transcript = dice.choices(("completed", "failed", "processing"), (92, 5, 3))[0]
-        transcribed = (transcription or settled) + delay(dice)
+        transcribed = (transcription or settled) + soon(dice)
         return _Life(
             created, started, ended, streaming, settled, outcome, tuple(types), late,
             transcription, transcribed, transcript,

@@ -22,7 +22,7 @@ from ..media import Media
 from ..storage import Storage
 from ..text import label, phone, sentence
 from ..world import DAY, MINUTE, SECOND, World, iso, parse_time
-from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, talk
+from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, soon, talk
 
 API_KEY = "sandboxQuoApiKey0123456789"
 VERSION = "2026-03-30"
@@ -127,7 +127,7 @@ class Quo(Provider):
             segments=tuple(segments),
             listed=listed,
             transcript=transcript,
-            transcribed=(transcript or ended) + dice.randrange(MINUTE, 20 * MINUTE),
+            transcribed=(transcript or ended) + soon(dice),
             transcript_outcome=dice.choices(("completed", "absent", "failed"), (92, 5, 3))[0],
             summarized=summarized,
         )

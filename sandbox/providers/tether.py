@@ -2,7 +2,7 @@
 
 https://docs.tetherai.ca/api-reference/calls/list-calls-with-filters
 https://docs.tetherai.ca/api-reference/calls/get-a-single-call-by-id
-https://docs.tetherai.ca/api-reference/calls/get-a-call-recording-audio-transcription
+https://docs.tetherai.ca/llms.txt ("Get a call recording")
 https://docs.tetherai.ca/authentication
 """
 
@@ -25,7 +25,7 @@ from ..media import Media
 from ..storage import Storage
 from ..text import label, phone, sentence
 from ..world import DAY, SECOND, World, iso
-from .base import Provider, Row, Stream, answer, delay, talk
+from .base import Provider, Row, Stream, answer, delay, soon, talk
 
 EMAIL = "user@example.com"
 PASSWORD = "sandbox-tether-password"
@@ -79,7 +79,7 @@ class Tether(Provider):
         if outcome == "completed" and dice.random() < 0.92:
             recorded = ended + delay(dice)
             if dice.random() < 0.75:
-                transcribed = recorded + delay(dice)
+                transcribed = recorded + soon(dice)
         return _Life(created, answered, ended, outcome, provider, recorded, transcribed)
 
     def cid(self, index: int) -> str:
