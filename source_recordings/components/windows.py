@@ -59,6 +59,8 @@ class WindowCursor(ConcurrentCursor):
                 slice_range=stock._slice_range,
                 cursor_granularity=stock._cursor_granularity,
             )
+            if not self._concurrent_state["slices"]:
+                self._concurrent_state["slices"] = [{"start": self._start, "end": self._start}]
             self.settled = Settled(state.get("settled") or {})
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise AirbyteTracedException(
