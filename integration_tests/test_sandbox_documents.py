@@ -13,11 +13,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,9 +26,13 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 import sandbox.documents
 from sandbox import Sandbox
-from sandbox.faults import Logged
 from sandbox.providers import tether as tether_module
 from sandbox.world import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sandbox.faults import Logged
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 ROOT = Path(sandbox.documents.__path__[0])
@@ -219,20 +223,22 @@ def keys(stream: str, rows: list[Row]) -> list[tuple[Any, ...]]:
 def shared() -> Iterator[Client]:
     """For tests that change nothing."""
     with Sandbox(seed=11, size=120, now=NOW) as sandbox:
-        yield Client(sandbox)
+        client = Client(sandbox)
+        with client.session:
+            yield client
 
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Client]]:
-    made: list[Sandbox] = []
+    with ExitStack() as stack:
 
-    def start(**options: Any) -> Client:
-        made.append(Sandbox(**{"seed": 12, "size": 60, "now": NOW, **options}).start())
-        return Client(made[-1])
+        def start(**options: Any) -> Client:
+            options = {"seed": 12, "size": 60, "now": NOW, **options}
+            client = Client(stack.enter_context(Sandbox(**options)))
+            stack.enter_context(client.session)
+            return client
 
-    yield start
-    for started in made:
-        started.stop()
+        yield start
 
 
 # --- what is answered ---------------------------------------------------------------------------
@@ -692,8 +698,8 @@ def test_what_changes_as_time_goes_by(make: Callable[..., Client]) -> None:
     before = {name: keyed(client, name) for name in client.sandbox.streams}
     client.sandbox.advance(timedelta(days=2))
     after = {name: keyed(client, name) for name in client.sandbox.streams}
-    for stream in before:
-        assert set(after[stream]) - set(before[stream]), f"nothing new in {stream}"
+    for stream, rows in before.items():
+        assert set(after[stream]) - set(rows), f"nothing new in {stream}"
 
     def became(stream: str, field: str) -> set[tuple[str, str]]:
         return {
@@ -1060,8 +1066,7 @@ def test_command_line(tmp_path: Path) -> None:
         "2026-06-01T12:00:00Z", "--config-file", str(file), "--max-seconds", "60",
     ]  # fmt: skip
     root = Path(sandbox.__path__[0]).parent
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
-    try:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         where = json.loads(process.stdout.readline())
         control = where["control"]
@@ -1091,9 +1096,6 @@ def test_command_line(tmp_path: Path) -> None:
         assert len(requests.get(control + "/truth/quo_calls").json()) >= len(truth) + 50
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_it_ends_by_itself() -> None:
@@ -1101,7 +1103,12 @@ def test_it_ends_by_itself() -> None:
     root = Path(sandbox.__path__[0]).parent
     for options, stdin in ((["--max-seconds", "0.2"], None), (["--until-stdin-closes"], "")):
         done = subprocess.run(
-            [*command, *options], input=stdin, capture_output=True, text=True, cwd=root, timeout=20
+            [*command, *options],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            cwd=root,
+            timeout=20,
+            check=True,
         )
-        assert done.returncode == 0
         assert "control" in json.loads(done.stdout)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from threading import Lock
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from .knobs import Knobs
-from .providers import Provider, Refusal
+from .providers import Provider, RefusalError
 from .providers.base import answer
 from .storage import cut_short
+
+if TYPE_CHECKING:
+    import re
+
+    from .knobs import Knobs
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # The request that the running task is about.
@@ -122,7 +125,7 @@ class Gate:
                     response.headers.update(headers) if not response.prepared else None
                     return await self._damage(request, response, fault)
                 return await self._fail(request, fault, provider, headers)
-            except Refusal as refusal:
+            except RefusalError as refusal:
                 return answer(refusal.body, refusal.status, refusal.headers)
 
         return gate
@@ -143,7 +146,7 @@ class Gate:
                 raise provider.refuse(request, 404, "There is no such route")
             provider.authorize(request)
             return await handler(request)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return answer(refusal.body, refusal.status, refusal.headers)
 
     def _count(self, request: web.Request, provider: Provider | None) -> dict[str, str]:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from threading import Thread
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from . import control
 from .faults import Fault, Gate, Kind, Logged
 from .knobs import Knobs
-from .media import Media
 from .providers import PROVIDERS, Key, Provider, Row, Stream, Tether
 from .storage import Storage
 from .world import World
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    from .media import Media
+
 HOST = "127.0.0.1"
-T = TypeVar("T")
 
 
 class Sandbox:
@@ -49,28 +51,29 @@ class Sandbox:
         self._gate = Gate(self.knobs)
         self._ports = ports
         self._runners: list[web.AppRunner] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # --- life -------------------------------------------------------------------------------
 
     def start(self) -> Sandbox:
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
         self._thread.start()
         try:
-            self._run(self._start())
+            asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
         except BaseException:
             self.stop()
             raise
         return self
 
     def stop(self) -> None:
-        if self._loop.is_closed():
+        loop, self._loop = self._loop, None
+        if loop is None:
             return
-        if self._thread.is_alive():
-            self._run(self._stop())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
+        asyncio.run_coroutine_threadsafe(self._stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
 
     def __enter__(self) -> Sandbox:
         return self.start()
@@ -82,9 +85,6 @@ class Sandbox:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _start(self) -> None:
         for provider in self.providers.values():
@@ -112,6 +112,10 @@ class Sandbox:
 
     async def _stop(self) -> None:
         await asyncio.gather(*(runner.cleanup() for runner in self._runners))
+        hanging = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
 
     # --- what is there ----------------------------------------------------------------------
 

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from .knobs import Knobs
-from .media import Media
 from .world import SECOND, World, iso, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .knobs import Knobs
+    from .media import Media
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
 

@@ -20,7 +20,6 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_NAIVE_EPOCH = datetime(1970, 1, 1)
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
 )
@@ -38,7 +37,7 @@ def micros(moment: datetime) -> int:
 def iso(moment: int, digits: int = 3) -> str:
     """RFC 3339 in UTC with 0, 3 or 6 fractional digits."""
     timespec = {0: "seconds", 3: "milliseconds", 6: "microseconds"}[digits]
-    return (_NAIVE_EPOCH + timedelta(microseconds=moment)).isoformat(timespec=timespec) + "Z"
+    return (_EPOCH + timedelta(microseconds=moment)).isoformat(timespec=timespec)[:-6] + "Z"
 
 
 def parse_time(text: str) -> int | None:

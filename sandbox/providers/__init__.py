@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .amigo import Amigo
-from .base import Key, Provider, Refusal, Row, Stream
+from .base import Key, Provider, RefusalError, Row, Stream
 from .bird import Bird
 from .bota import Bota
 from .quo import Quo
@@ -11,4 +11,4 @@ from .tether import Tether
 
 PROVIDERS: tuple[type[Provider], ...] = (Bird, Amigo, Quo, Bota, Tether)
 
-__all__ = ["PROVIDERS", "Key", "Provider", "Refusal", "Row", "Stream", "Tether"]
+__all__ = ["PROVIDERS", "Key", "Provider", "RefusalError", "Row", "Stream", "Tether"]

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from aiohttp import web
 
-from ..knobs import Knobs
 from ..media import Media
-from ..storage import Storage
 from ..text import label, phone
 from ..world import DAY, SECOND, World, iso, parse_time
-from .base import Provider, Refusal, Row, Stream, answer, delay, soon, talk
+from .base import Provider, RefusalError, Row, Stream, answer, delay, soon, talk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..knobs import Knobs
+    from ..storage import Storage
 
 API_KEY = "sandbox-amigo-api-key"
 FILES = ("inbound.wav", "outbound.wav", "metadata.json")
@@ -380,10 +383,10 @@ def duration_at_most(duration: float | None, bound: int | None) -> bool:
     return bound is None or (duration is not None and duration <= bound)
 
 
-def _invalid(place: str, name: str, message: str) -> Refusal:
+def _invalid(place: str, name: str, message: str) -> RefusalError:
     """FastAPI's validation error."""
     detail = {"type": "value_error", "loc": [place, name], "msg": message}
-    return Refusal(422, {"detail": [detail]})
+    return RefusalError(422, {"detail": [detail]})
 
 
 def _whole(text: str | None, name: str, default: int, low: int, high: int = 2**63) -> int:

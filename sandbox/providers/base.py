@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
-import random
 from abc import ABC, abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aiohttp import web
 
-from ..knobs import Knobs
 from ..media import Media
-from ..storage import Storage
 from ..world import HOUR, MINUTE, World
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from ..knobs import Knobs
+    from ..storage import Storage
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 Ref = TypeVar("Ref")
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """An answer that is an error, in the provider's own envelope."""
 
     def __init__(self, status: int, body: Row, headers: Mapping[str, str] | None = None) -> None:
@@ -69,7 +72,7 @@ class Provider(ABC):
 
     @abstractmethod
     def authorize(self, request: web.Request) -> None:
-        """Raise a Refusal unless the request carries the documented credential."""
+        """Raise a RefusalError unless the request carries the documented credential."""
 
     @abstractmethod
     def config(self) -> Row:
@@ -98,8 +101,8 @@ class Provider(ABC):
         status: int,
         message: str,
         headers: Mapping[str, str] | None = None,
-    ) -> Refusal:
-        return Refusal(status, self.error(request, status, message), headers)
+    ) -> RefusalError:
+        return RefusalError(status, self.error(request, status, message), headers)
 
     def integer(
         self, request: web.Request, name: str, default: int, low: int, high: int, status: int

@@ -7,22 +7,25 @@ https://docs.bird.com/api/voice-api/transcriptions-api/list-transcriptions
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from aiohttp import web
 
-from ..knobs import Knobs
-from ..media import Media
-from ..storage import Storage
 from ..text import label, phone, sentence
 from ..world import DAY, MINUTE, SECOND, World, iso, parse_time
 from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, soon, talk
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from ..knobs import Knobs
+    from ..media import Media
+    from ..storage import Storage
 
 ACCESS_KEY = "sandboxBirdAccessKeyAbCdEfGhIj"
 STATUSES = ("accepted", "completed", "ongoing", "paused", "available", "absent", "failed")

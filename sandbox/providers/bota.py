@@ -9,20 +9,23 @@ https://github.com/bota-dev/examples
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..knobs import Knobs
-from ..media import Media
-from ..storage import Storage
 from ..text import label, sentence
 from ..world import HOUR, MINUTE, SECOND, World, iso
 from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, soon, talk
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from ..knobs import Knobs
+    from ..media import Media
+    from ..storage import Storage
 
 API_KEY = "sk_test_sandbox_bota"
 FILE_SLOTS = 4

@@ -8,21 +8,24 @@ https://www.quo.com/docs/2026-03-30/versioning
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..knobs import Knobs
-from ..media import Media
-from ..storage import Storage
 from ..text import label, phone, sentence
 from ..world import DAY, MINUTE, SECOND, World, iso, parse_time
 from .base import Provider, Row, Stream, answer, decode_token, delay, encode_token, page, soon, talk
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from ..knobs import Knobs
+    from ..media import Media
+    from ..storage import Storage
 
 API_KEY = "sandboxQuoApiKey0123456789"
 VERSION = "2026-03-30"

@@ -11,21 +11,24 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import random
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..knobs import Knobs
-from ..media import Media
-from ..storage import Storage
 from ..text import label, phone, sentence
 from ..world import DAY, SECOND, World, iso
 from .base import Provider, Row, Stream, answer, delay, soon, talk
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from ..knobs import Knobs
+    from ..media import Media
+    from ..storage import Storage
 
 EMAIL = "user@example.com"
 PASSWORD = "sandbox-tether-password"
