@@ -46,6 +46,11 @@ def without_stack_trace(record: logging.LogRecord) -> bool:
     return True
 
 
+def not_info(record: logging.LogRecord) -> bool:
+    """A log filter: drops the information, keeps debugging, warnings and errors."""
+    return record.levelno != logging.INFO
+
+
 def explained(error: Exception, stream_name: str) -> AirbyteTracedException:
     """The error as a traced one whose message names the provider and says what happens next."""
     vendor = stream_name.split("_")[0].title()

@@ -69,6 +69,7 @@ from source_recordings.components.errors import (
     RetryThenFailFilter,
     Skips,
     WhenAsked,
+    not_info,
 )
 from source_recordings.components.login import ReloginAuthenticator
 from source_recordings.components.pagination import OnceOnlyCursor, OverlappingOffset
@@ -136,9 +137,9 @@ class RecordingsComponentFactory(ModelToComponentFactory):
             },
             stream_name=plain.name,
             stream_namespace=None,
-            stream_state=_state_of_parent(
+            stream_state=_own_state(
                 self._connector_state_manager.get_stream_state(plain.name, None),
-                parent.stream.name or "",
+                str(_cursor_model(model).cursor_field),
             ),
             config=config,
         )
@@ -294,6 +295,8 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         if isinstance(requester.error_handler, CountingErrorHandler):
             requester.error_handler.stream_name = name
             requester.error_handler.skips = self._skips
+        # The CDK logs every answer that it ignores; `skips` says it in one line.
+        requester.logger.addFilter(not_info)
         session = requester._http_client._session
         # A redirect would take the request, a login's body included, wherever it says.
         session.get_redirect_target = lambda response: None  # type: ignore[method-assign]
@@ -356,9 +359,13 @@ def _stream(
     )
 
 
-def _state_of_parent(state: MutableMapping[str, Any], parent: str) -> MutableMapping[str, Any]:
-    """The windows of a state, also of one that the CDK's own substream cursor wrote (the manifest run by itself)."""
-    if "parent_state" in state:
-        inner: MutableMapping[str, Any] = (state.get("parent_state") or {}).get(parent) or {}
-        return inner
-    return state
+def _own_state(state: MutableMapping[str, Any], cursor_field: str) -> MutableMapping[str, Any]:
+    """The state of a stream of details; where the CDK's substream cursor wrote it (the manifest run by itself), what it
+    keeps as its parent's."""
+    parents = state.get("parent_state")
+    if not isinstance(parents, Mapping) or not parents:
+        return state
+    parent = next(iter(parents.values()))
+    if "state_type" in parent:
+        return dict(parent)
+    return {cursor_field: value for value in parent.values()}
