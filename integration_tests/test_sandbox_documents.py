@@ -24,7 +24,7 @@ import pytest
 import requests
 from jsonschema import Draft202012Validator, FormatChecker
 
-import sandbox.documents
+import sandbox
 from sandbox import Sandbox
 from sandbox.providers import tether as tether_module
 from sandbox.world import parse_time
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from sandbox.faults import Logged
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
-ROOT = Path(sandbox.documents.__path__[0])
-DOCUMENTS = {path.stem: json.loads(path.read_text("utf-8")) for path in ROOT.glob("*.json")}
+ROOT = Path(sandbox.__path__[0]).parent
+DOCUMENTS = {
+    path.stem: json.loads(path.read_text("utf-8")) for path in ROOT.glob("sandbox/documents/*.json")
+}
 EXTRAS: dict[str, Any] = {"sandbox_extra": True, "sandboxExtra": True}
 Row = dict[str, Any]
 
@@ -349,6 +351,27 @@ def test_the_data_has_everything_the_documents_allow(make: Callable[..., Client]
     text = json.dumps(rows, ensure_ascii=False)
     for sign in ("\U0001f4de", "\u0645\u0643", "e\u0301", "\u05e9"):
         assert sign in text
+
+
+def test_documents_are_structure_with_a_source() -> None:
+    assert set(DOCUMENTS) == {"bird", "amigo", "quo", "bota", "tether"}
+    for document in DOCUMENTS.values():
+        assert document["documents"]
+        assert all(url.startswith("https://") for url in document["documents"])
+        assert '"description": "' not in json.dumps(document)
+        for by_status in document["answers"].values():
+            for schema in by_status.values():
+                Draft202012Validator.check_schema({"$defs": document["$defs"], **schema})
+
+
+def test_unknown_fields_in_closed_objects_are_a_knob(make: Callable[..., Client]) -> None:
+    sandbox = make().sandbox
+    closed_streams = [name for name in sandbox.streams if re.match("bird_|quo_", name)]
+    closed_streams = [name for name in closed_streams if not name.endswith("_files")]
+    for turned in (False, True):
+        sandbox.knobs.turn(unknown_fields=turned)
+        for stream in closed_streams:
+            assert all(("sandboxExtra" in row) == turned for row in sandbox.rows(stream))
 
 
 def test_recordings_belong_to_calls_that_can_have_one(make: Callable[..., Client]) -> None:
@@ -739,11 +762,12 @@ def test_a_deleted_call_is_gone_everywhere(make: Callable[..., Client]) -> None:
     for stream, path in (
         ("amigo_recording_urls", root + "/recordings/{}/urls"),
         ("tether_call_recordings", "/api/calls/{}/recording"),
+        ("tether_call_recordings", "/api/calls/{}"),
     ):
         for (key,) in set(gone[stream]) - set(client.sandbox.truth(stream)):
             assert client.ask(stream.split("_")[0], path.format(key)).status_code == 404
             asked += 1
-    assert asked >= 2
+    assert asked >= 3
 
 
 # --- tokens -------------------------------------------------------------------------------------
@@ -1001,6 +1025,21 @@ def test_wrong_faults_are_refused(make: Callable[..., Client]) -> None:
     assert sandbox.latency == 0
 
 
+def test_replayed_answers_are_the_same_until_the_clock_moves(make: Callable[..., Client]) -> None:
+    client = make()
+    for stream in STREAMS:
+        fresh = client.list(stream)
+        client.sandbox.knobs.turn(replay=True)
+        assert client.list(stream) == client.list(stream) == fresh
+        client.sandbox.knobs.turn(replay=False)
+    client.sandbox.knobs.turn(replay=True)
+    client.sandbox.advance(timedelta(days=3))
+    assert keys("quo_calls", client.list("quo_calls"))[::-1] == client.sandbox.truth("quo_calls")
+    bare = {"Authorization": client.headers["quo"]["Authorization"]}
+    assert client.ask("quo", "/calls", headers=bare).status_code == 400
+    assert client.ask("quo", "/calls", headers={}).status_code == 401
+
+
 def test_latency_is_per_request_and_not_a_queue(make: Callable[..., Client]) -> None:
     client = make()
     client.sandbox.latency = 0.2
@@ -1047,6 +1086,7 @@ def test_bota_counts_in_every_answer(shared: Client) -> None:
 
 def test_a_new_window_opens(make: Callable[..., Client]) -> None:
     client = make(limits=True, rates={"quo": (2, 0.5)})
+    assert client.sandbox.knobs.rates["bota"] == (100, 60.0)
     statuses = []
     until = time.monotonic() + 1.2
     while time.monotonic() < until:
@@ -1065,8 +1105,7 @@ def test_command_line(tmp_path: Path) -> None:
         sys.executable, "-m", "sandbox", "--size", "30", "--seed", "5", "--now",
         "2026-06-01T12:00:00Z", "--config-file", str(file), "--max-seconds", "60",
     ]  # fmt: skip
-    root = Path(sandbox.__path__[0]).parent
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         where = json.loads(process.stdout.readline())
         control = where["control"]
@@ -1100,14 +1139,13 @@ def test_command_line(tmp_path: Path) -> None:
 
 def test_it_ends_by_itself() -> None:
     command = [sys.executable, "-m", "sandbox", "--size", "1"]
-    root = Path(sandbox.__path__[0]).parent
     for options, stdin in ((["--max-seconds", "0.2"], None), (["--until-stdin-closes"], "")):
         done = subprocess.run(
             [*command, *options],
             input=stdin,
             capture_output=True,
             text=True,
-            cwd=root,
+            cwd=ROOT,
             timeout=20,
             check=True,
         )

@@ -133,6 +133,12 @@ def test_media_ranges_are_slices_of_the_whole(content_type: str, size: int) -> N
         assert b"".join(media.read(start, stop)) == whole[start:stop]
 
 
+def test_no_two_blocks_of_a_media_file_are_equal() -> None:
+    whole = b"".join(Media("1/x/y", "audio/mpeg", 300_000).read())
+    blocks = [whole[start : start + 65_536] for start in range(0, 262_144, 65_536)]
+    assert len(set(blocks)) == 4
+
+
 def test_media_differ_by_key_and_nothing_else() -> None:
     assert Media("a", "audio/mpeg", 5000).sha256() == Media("a", "audio/mpeg", 5000).sha256()
     assert Media("a", "audio/mpeg", 5000).sha256() != Media("b", "audio/mpeg", 5000).sha256()

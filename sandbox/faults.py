@@ -88,6 +88,7 @@ class Gate:
         self.log: list[Logged] = []
         self.faults: list[Fault] = []
         self.callbacks: list[Callable[[Logged], None]] = []
+        self._kept: dict[tuple[Any, ...], Any] = {}
         self._windows: dict[str, tuple[int, int]] = {}
         self._lock = Lock()
 
@@ -145,9 +146,23 @@ class Gate:
             if request.match_info.http_exception is not None:
                 raise provider.refuse(request, 404, "There is no such route")
             provider.authorize(request)
+            if self.knobs.replay and request.method == "GET":
+                return await self._replay(request, handler, provider)
             return await handler(request)
         except RefusalError as refusal:
             return answer(refusal.body, refusal.status, refusal.headers)
+
+    async def _replay(
+        self, request: web.Request, handler: Handler, provider: Provider
+    ) -> web.StreamResponse:
+        version = request.headers.get("Quo-Api-Version")
+        key = (provider.name, request.path_qs, version, provider.world.clock)
+        if key not in self._kept:
+            response = await handler(request)
+            if not isinstance(response, web.Response) or response.status != 200:
+                return response
+            self._kept[key] = response.body
+        return web.Response(body=self._kept[key], content_type="application/json")
 
     def _count(self, request: web.Request, provider: Provider | None) -> dict[str, str]:
         """Count the request in its window; the headers that tell the client about it."""

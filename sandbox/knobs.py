@@ -22,7 +22,11 @@ class Knobs:
             "bota": (100, 60.0),  # https://docs.bota.dev/api-reference/rate-limits
         }
     )
-    """Provider -> (requests, seconds). Tether documents no limit."""
+    """Provider -> (requests, seconds); turning it changes those it names. Tether has no limit."""
+
+    replay: bool = False
+    """Answer a GET as it was answered before at this clock. For benchmarks: it is much faster,
+    and other knobs do not reach what has been answered."""
 
     undocumented_order: Literal["newest", "oldest", "shuffled"] = "newest"
     """Order of the lists of Bird, Amigo and Tether, whose documents do not say."""
@@ -66,5 +70,7 @@ class Knobs:
                 raise ValueError(f"no such knob: {name}")
             if get_origin(hints[name]) is Literal and value not in get_args(hints[name]):
                 raise ValueError(f"{name} is one of {', '.join(get_args(hints[name]))}")
+        if "rates" in changes:
+            changes["rates"] = {**self.rates, **changes["rates"]}
         for name, value in changes.items():
             setattr(self, name, value)

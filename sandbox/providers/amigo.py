@@ -349,14 +349,12 @@ class Amigo(Provider):
     def _filter(self, request: web.Request) -> Callable[[int], bool] | None:
         query = request.query
         equal = {key: query[key] for key in ("status", "direction", "service_id") if key in query}
-        bounds = {
-            name: _whole(query.get(name), name, default, -(2**63))
-            for name, default in (("min_duration", -1), ("max_duration", -1))
-            if name in query
-        }
+        low = _whole(query.get("min_duration"), "min_duration", -(2**63), -(2**63))
+        high = _whole(query.get("max_duration"), "max_duration", 2**63, -(2**63))
+        bounded = "min_duration" in query or "max_duration" in query
         dated = "date_from" in query or "date_to" in query
         strict = dated and self.knobs.amigo_dateless == "excluded"
-        if not equal and not bounds and not strict:
+        if not equal and not bounded and not strict:
             return None
 
         def keep(index: int) -> bool:
@@ -364,23 +362,11 @@ class Amigo(Provider):
             if strict and row.get("started_at") is None:
                 return False
             duration = row.get("duration_seconds")
-            if bounds and duration is None:
+            if bounded and (duration is None or not low <= duration <= high):
                 return False
-            return (
-                all(row.get(name) == value for name, value in equal.items())
-                and duration_at_least(duration, bounds.get("min_duration"))
-                and duration_at_most(duration, bounds.get("max_duration"))
-            )
+            return all(row.get(name) == value for name, value in equal.items())
 
         return keep
-
-
-def duration_at_least(duration: float | None, bound: int | None) -> bool:
-    return bound is None or (duration is not None and duration >= bound)
-
-
-def duration_at_most(duration: float | None, bound: int | None) -> bool:
-    return bound is None or (duration is not None and duration <= bound)
 
 
 def _invalid(place: str, name: str, message: str) -> RefusalError:

@@ -34,7 +34,7 @@ STATUSES = (
     "queued", "initiated", "ringing", "in-progress", "completed", "busy", "failed",
     "no-answer", "canceled", "missed", "answered", "forwarded", "abandoned",
 )  # fmt: skip
-# The first four digits of an error code name the endpoint.
+# The first four digits of an error code name the endpoint (that of phone-numbers is made up).
 FAMILIES = {"call-recordings": "0900", "call-transcripts": "0600", "phone-numbers": "1000"}
 TITLES = {
     400: "Bad Request",
