@@ -1,0 +1,72 @@
+# `make` lists the targets. Needed: git, make and Python (3.10 to 3.13; the demo: up to 3.12).
+#
+#   PYTHON=python3.13       the Python to make environments with
+#   VENV=.venv-3.13         another environment for the tests, beside the usual one
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+export PYTHON
+
+VENV ?= .venv
+DEMO_VENV := .venv-demo
+
+## Use it
+
+.PHONY: demo
+demo: $(DEMO_VENV)/ready ## sync all streams of five made-up accounts into DuckDB; again: what is new
+	@$(DEMO_VENV)/bin/python examples/demo.py
+
+.PHONY: query
+query: $(DEMO_VENV)/ready ## query what the demo has synced: make query SQL="select * from bird_recordings"
+	@$(DEMO_VENV)/bin/python examples/demo.py --sql "$(SQL)"
+
+.PHONY: manifest
+manifest: $(VENV)/ready ## write build/manifest.yaml, for the Connector Builder
+	@mkdir -p build
+	@$(VENV)/bin/python -m source_recordings.manifest > build/manifest.yaml
+	@echo build/manifest.yaml
+
+## Work on it
+
+.PHONY: test
+test: lint types ## all that CI runs: lint, types, tests with coverage
+	@$(MAKE) $(DEMO_VENV)/ready DEMO_ENV=optional
+	$(VENV)/bin/python -m pytest --cov
+
+.PHONY: lint
+lint: $(VENV)/ready ## ruff: rules and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+.PHONY: format
+format: $(VENV)/ready ## put the code into ruff's format, fix what it can fix
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+.PHONY: types
+types: $(VENV)/ready ## mypy, strict
+	$(VENV)/bin/mypy
+
+.PHONY: lock
+lock: $(VENV)/ready ## pin the newest versions that setup.py allows in requirements/
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-header \
+	  --extra dev -o requirements/test.txt setup.py
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-header \
+	  --extra demo -o requirements/demo.txt setup.py
+
+.PHONY: clean
+clean: ## remove environments, demo data, builds and caches
+	rm -rf .venv* demo build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Environments, made anew when what they are made from has changed
+
+$(VENV)/ready: setup.py requirements/test.txt scripts/venv.sh
+	@scripts/venv.sh $(VENV) requirements/test.txt 14
+
+$(DEMO_VENV)/ready: setup.py requirements/demo.txt scripts/venv.sh
+	@scripts/venv.sh $(DEMO_VENV) requirements/demo.txt 13 $(DEMO_ENV)

@@ -1,0 +1,87 @@
+"""The demo as `make demo` runs it, twice: a full sync of all providers, then what a day has brought."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PYTHON = ROOT / ".venv-demo" / "bin" / "python"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not PYTHON.exists(),
+        reason="THE DEMO IS NOT TESTED: there is no .venv-demo, which needs a Python below 3.13",
+    ),
+]
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    return [str(PYTHON), str(ROOT / "examples" / "demo.py"), "--folder", str(folder), *options]
+
+
+def demo(folder: Path, *options: str) -> str:
+    run = subprocess.run(
+        command(folder, *options), cwd=folder.parent, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return str(run.stdout)
+
+
+def table(output: str, head: str) -> dict[str, list[int]]:
+    """The numbers of a printed table, by the name in its first column."""
+    lines = iter(output.splitlines())
+    for line in lines:
+        if line.startswith(head):
+            break
+    next(lines)
+    rows = {}
+    for line in lines:
+        if not line:
+            break
+        name, *cells = line.split()
+        rows[name] = [int(cell.replace(",", "")) for cell in cells]
+    return rows
+
+
+def test_the_second_run_syncs_what_a_day_has_brought(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    first = demo(folder, "--size", "60")
+    streams = table(first, "stream")
+    names = set(streams) - {"all"}
+    assert {
+        file.stem for file in ROOT.glob("source_recordings/providers/*/schemas/*.json")
+    } <= names
+    assert all(rows > 0 and rows == new and not again for rows, new, again in streams.values())
+    assert "first sync" not in first
+
+    second = demo(folder)
+    moved = table(second, "stream")
+    assert all(moved[name][0] == streams[name][0] + moved[name][1] for name in names)
+    assert moved["all"][1] > 0
+    requests = table(second, "provider")
+    assert requests["all"][0] < requests["all"][1] / 2
+    assert requests["all"][1] == table(first, "provider")["all"][0]
+    saved = json.loads((folder / "world.json").read_text(encoding="utf-8"))
+    assert saved["now"] > saved["began"]
+
+    rows = demo(folder, "--sql", "select count(*) from bird_recordings")
+    assert str(moved["bird_recordings"][0]) in rows
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_sandbox_is_left_behind_when_it_is_interrupted(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with subprocess.Popen(
+        command(folder, "--size", "20"), stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout
+        assert "in the sandbox" in run.stdout.readline()
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text(encoding="ascii")
+        run.send_signal(2)
+        assert run.wait(60) == 1
+    assert children.split()
+    assert not any(Path(f"/proc/{child}").exists() for child in children.split())
