@@ -1,0 +1,54 @@
+"""One sync of one stream in a process of its own, at a given time: `python -m benchmarks.one_sync JOB.json`.
+
+The job names the config, the stream, the state and the time; the answer is printed as one JSON line: records, the last
+state, what is final, the seconds and the peak memory in bytes.
+"""
+
+import json
+import logging
+import resource
+import sys
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from unittest.mock import patch
+
+from airbyte_cdk.models import AirbyteMessageSerializer, Type
+
+from integration_tests.syncing import catalog_of, states
+from source_recordings.source import SourceRecordings
+
+
+def main() -> None:
+    job = json.loads(Path(sys.argv[1]).read_text())
+    logging.disable(logging.INFO)
+    now = datetime.fromisoformat(job["now"])
+    with patch("source_recordings.components.windows.utc_now", lambda: now):
+        print(json.dumps(measured(job)))
+
+
+def measured(job: dict[str, Any]) -> dict[str, Any]:
+    catalog = catalog_of(job["config"], job["stream"])
+    source = SourceRecordings(catalog=catalog, config=job["config"], state=states(job["state"]))
+    started = monotonic()
+    records, state, keys = 0, None, []
+    for message in source.read(logging.getLogger("airbyte"), job["config"], catalog, []):
+        if message.type == Type.RECORD and message.record:
+            records += 1
+            if job["keep"]:
+                data = message.record.data
+                keys.append({k: data.get(k) for k in job["keep"]})
+        elif message.type == Type.STATE:
+            state = message
+    return {
+        "records": records,
+        "state": AirbyteMessageSerializer.dump(state)["state"] if state else None,
+        "kept": keys,
+        "seconds": monotonic() - started,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+if __name__ == "__main__":
+    main()

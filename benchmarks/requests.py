@@ -1,0 +1,179 @@
+"""How many requests a sync costs, beside the least that could do; how large state and memory get.
+
+`python -m benchmarks.requests [--size 10000] [--sizes 100 10000 100000]` prints the tables of the README as Markdown.
+The least: the pages of the listing that the provider's filters can't narrow, and one detail request for every call that
+is new, or whose recording had not reached a final state.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from integration_tests.syncing import PRIMARY_KEYS, Row, sandbox_config
+from sandbox import Sandbox
+
+NOW = datetime(2026, 11, 1, 9, 30, tzinfo=timezone.utc)
+DAYS = 90
+LOOKBACK = timedelta(days=3)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stream's requests depend on."""
+
+    listing: str
+    page: int
+    filtered: bool
+    detail_of: str | None = None
+    """The field of a record that says which call it was asked for."""
+
+
+COSTS = {
+    "bird_recordings": Cost("bird_recordings", 99, True),
+    "bird_transcriptions": Cost("bird_transcriptions", 99, False),
+    "amigo_calls": Cost("amigo_calls", 100, True),
+    "amigo_recording_metadata": Cost("amigo_calls", 100, True, "call_sid"),
+    "amigo_recording_urls": Cost("amigo_calls", 100, True, "call_sid"),
+    "quo_calls": Cost("quo_calls", 50, True),
+    "quo_call_recordings": Cost("quo_calls", 50, True, "callId"),
+    "quo_call_transcripts": Cost("quo_calls", 50, True, "callId"),
+    "bota_recordings": Cost("bota_recordings", 100, True),
+    "bota_transcriptions": Cost("bota_recordings", 100, True, "id"),
+    "tether_calls": Cost("tether_calls", 50, False),
+    "tether_call_recordings": Cost("tether_calls", 50, False, "callId"),
+}
+NEVER_ANSWERED = {
+    "queued", "initiated", "ringing", "busy", "failed", "no-answer", "canceled", "missed", "abandoned",
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=10_000, help="recordings per provider for the requests")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[100, 10_000, 100_000], help="for state and memory")
+    parser.add_argument("--streams", nargs="*", default=list(PRIMARY_KEYS))
+    options = parser.parse_args()
+    requests_table(options.size, options.streams)
+    if options.sizes:
+        growth_table(options.sizes, options.streams)
+
+
+def requests_table(size: int, streams: Iterable[str]) -> None:
+    print(f"\nRequests with {size:,} recordings a provider over {DAYS} days (needed at least -> made):\n")
+    print("| stream | full sync | 1% new | nothing new |")
+    print("|---|---|---|---|", flush=True)
+    for stream in streams:
+        with Sandbox(seed=1, size=size, now=NOW, days=DAYS) as sandbox:
+            before = calls(sandbox, stream)
+            full = run(sandbox, stream, [])
+            cells = [cell(least(stream, before, set(), None), len(sandbox.requests))]
+            settled = final_calls(stream, full["kept"])
+            state = [full["state"]]
+            sandbox.advance(timedelta(days=DAYS) / 100)
+            for since_last in (timedelta(days=DAYS) / 100, timedelta(0)):
+                after = calls(sandbox, stream)
+                sandbox.clear_requests()
+                since = sandbox.world.now - since_last - LOOKBACK
+                answer = run(sandbox, stream, state)
+                cells.append(cell(least(stream, after, settled, since), len(sandbox.requests)))
+                settled |= final_calls(stream, answer["kept"])
+                state = [answer["state"]]
+            print(f"| `{stream}` | {' | '.join(cells)} |", flush=True)
+
+
+def growth_table(sizes: list[int], streams: Iterable[str]) -> None:
+    print("\nAfter a full sync, by recordings a provider:\n")
+    heads = [f"{s:,}" for s in sizes]
+    print(f"| stream | {' | '.join(f'state, bytes ({h})' for h in heads)} | {' | '.join(f'peak memory, MB ({h})' for h in heads)} |")
+    print("|---|" + "---|" * (2 * len(sizes)), flush=True)
+    for stream in streams:
+        state_cells, memory_cells = [], []
+        for size in sizes:
+            with Sandbox(seed=1, size=size, now=NOW, days=DAYS) as sandbox:
+                answer = run(sandbox, stream, [], keep=False)
+            state_cells.append(str(len(json.dumps(answer["state"]["stream"]["stream_state"]))))
+            memory_cells.append(f"{answer['peak_bytes'] / 1e6:.0f}")
+        print(f"| `{stream}` | {' | '.join(state_cells + memory_cells)} |", flush=True)
+
+
+def run(sandbox: Sandbox, stream: str, state: list[Row], keep: bool = True) -> Row:
+    config = sandbox_config(sandbox, stream.split("_")[0], num_workers=16)
+    wanted = ["status", "transcriptionText", COSTS[stream].detail_of] if keep and COSTS[stream].detail_of else []
+    job = {
+        "config": config, "stream": stream, "state": state, "now": sandbox.world.now.isoformat(), "keep": wanted,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "job.json"
+        file.write_text(json.dumps(job))
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.one_sync", str(file)], capture_output=True, text=True, check=True
+        )
+    answer: Row = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def calls(sandbox: Sandbox, stream: str) -> list[Row]:
+    """The rows of the stream's listing at this moment."""
+    return list(sandbox.rows(COSTS[stream].listing))
+
+
+def least(
+    stream: str, rows: list[Row], settled: set[str], since: datetime | None
+) -> int:
+    """The fewest requests that bring everything that is new or has changed."""
+    cost = COSTS[stream]
+    window = [r for r in rows if since is None or not cost.filtered or created(r) >= since]
+    pages = max(1, ceil(len(window) / cost.page))
+    if not cost.detail_of:
+        return pages
+    asked = {detail_key(stream, r) for r in rows if since is None or created(r) >= since} - {None}
+    return pages + len(asked - settled)
+
+
+def created(row: Mapping[str, Any]) -> datetime:
+    time = row.get("createdAt") or row.get("created_at") or row.get("started_at") or NOW.isoformat()
+    return datetime.fromisoformat(time.replace("Z", "+00:00"))
+
+
+def detail_key(stream: str, row: Mapping[str, Any]) -> str | None:
+    """The call or transcription that a row leads to a request for; None if to none."""
+    if stream.startswith("amigo"):
+        return row.get("call_sid") if row.get("has_recording") else None
+    if stream.startswith("bota"):
+        return row.get("transcription_id")
+    if stream.startswith("tether"):
+        return row["callId"] if row.get("status") == "completed" else None
+    answered = row.get("answeredAt") or row.get("aiHandled") or row["status"] not in NEVER_ANSWERED
+    return row["id"] if answered else None
+
+
+def final_calls(stream: str, kept: list[Row]) -> set[str]:
+    """The calls that need not be asked for again."""
+    key = COSTS[stream].detail_of
+    if not key:
+        return set()
+    final, open_ = set(), set()
+    for row in kept:
+        over = (
+            stream.startswith("amigo")
+            or row.get("status") in ("completed", "failed", "deleted")
+            or (stream == "tether_call_recordings" and row.get("transcriptionText") is not None)
+        )
+        (final if over else open_).add(row[key])
+    return final - open_
+
+
+def cell(needed: int, made: int) -> str:
+    return f"{needed:,} -> {made:,} ({100 * (made - needed) / needed:+.1f}%)"
+
+
+if __name__ == "__main__":
+    main()
