@@ -32,7 +32,7 @@ manifest: $(VENV)/ready ## write build/manifest.yaml, for the Connector Builder
 .PHONY: test
 test: lint types ## all that CI runs: lint, types, tests with coverage
 	@$(MAKE) $(DEMO_VENV)/ready DEMO_ENV=optional
-	$(VENV)/bin/python -m pytest --cov
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov
 
 .PHONY: lint
 lint: $(VENV)/ready ## ruff: rules and format
