@@ -1,0 +1,105 @@
+"""Files as jobs of a fan-out: of rows that are listed, or of rows that another job's request gives."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from airbyte_cdk.sources.types import Record
+from airbyte_cdk.utils import AirbyteTracedException
+
+from source_recordings.media.media import Media
+
+Item = TypeVar("Item")
+
+# A file that is stored or too large stays so. One that is missing or whose address has run out may turn up yet.
+FINAL = {"stored", "too_large"}
+
+
+class RowJobs(Protocol[Item]):
+    """The jobs whose rows name the files, see components/partitions.py."""
+
+    def item_of(self, row: Record) -> Item | None: ...
+
+    def key_of(self, item: Item) -> str: ...
+
+    def read(self, item: Item) -> Iterable[Record]: ...
+
+
+def is_settled(record: Record) -> bool:
+    """Whether nothing new is to be had for this record and for those that came of the same job."""
+    return bool(getattr(record, "settled", False))
+
+
+def records_before(error: AirbyteTracedException) -> list[Record]:
+    """The records of a job whose other files could not be had."""
+    return list(getattr(error, "records", ()))
+
+
+def _is_final(record: Record) -> bool:
+    return record.data.get("media_status") in FINAL
+
+
+@dataclass(frozen=True)
+class ListedFileJobs:
+    """The listed rows are the files."""
+
+    media: Media
+
+    def item_of(self, row: Record) -> Record:
+        self.media.staging.sweep()
+        data = {name: row.data[name] for name in self.media.properties if name in row.data}
+        return Record(data=data, stream_name=row.stream_name)
+
+    def key_of(self, item: Record) -> str:
+        return "|".join(f"{item.data.get(name)}" for name in sorted(self.media.properties))
+
+    def read(self, item: Record) -> list[Record]:
+        record = self.media.fetch(item)
+        record.settled = _is_final(record)  # type: ignore[attr-defined]
+        return [record]
+
+
+@dataclass(frozen=True)
+class FileJobs(Generic[Item]):
+    """The files of the rows that other jobs read, one request for all of a job's rows and one download each."""
+
+    rows: RowJobs[Item]
+    media: Media
+    primary_key: tuple[str, ...]
+    is_ready: Callable[[Record], bool]
+    """Whether the row has a file to be had; if not, there is no record of it (yet)."""
+    settled_when: Callable[[Record], bool]
+    """Whether the row stays as it is: the manifest's `settled_when`."""
+
+    def item_of(self, row: Record) -> Item | None:
+        self.media.staging.sweep()
+        return self.rows.item_of(row)
+
+    def key_of(self, item: Item) -> str:
+        return self.rows.key_of(item)
+
+    def read(self, item: Item) -> list[Record]:
+        """Raises the first error once every file has been tried; `records_before` has the others."""
+        rows = list(self.rows.read(item))
+        ready = [row for row in rows if self.is_ready(row)]
+        results = [self._fetch(item, row) for row in ready]
+        records = [result for result in results if isinstance(result, Record)]
+        settled = all(map(self.settled_when, rows)) and all(map(_is_final, records))
+        for record in records:
+            record.settled = settled  # type: ignore[attr-defined]
+        for result in results:
+            if isinstance(result, AirbyteTracedException):
+                result.records = records  # type: ignore[attr-defined]
+                raise result
+        return records
+
+    def _fetch(self, item: Item, row: Record) -> Record | AirbyteTracedException:
+        try:
+            return self.media.fetch(row, lambda: self._again(item, row))
+        except AirbyteTracedException as error:
+            return error
+
+    def _again(self, item: Item, row: Record) -> Record | None:
+        key = [row.data.get(name) for name in self.primary_key]
+        same = (r for r in self.rows.read(item) if [r.data.get(n) for n in self.primary_key] == key)
+        return next(same, None)

@@ -1,0 +1,258 @@
+"""Where a file comes from: the provider's own host with its credential, or any other host with nothing but the URL."""
+
+import os
+import random
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.sources.declarative.auth.declarative_authenticator import NoAuth
+from airbyte_cdk.sources.declarative.requesters import HttpRequester
+from airbyte_cdk.sources.declarative.requesters.error_handlers import (
+    DefaultErrorHandler,
+    HttpResponseFilter,
+)
+from airbyte_cdk.sources.types import StreamSlice
+from airbyte_cdk.utils import AirbyteTracedException
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+MAX_REDIRECTS = 5
+REDIRECTS = {301, 302, 303, 307, 308}
+GONE = {404, 410}
+# The provider's word about one file, in documented answers: an invalid id or name.
+REFUSED = {400, 422}
+# Accepted (an archived file that is being restored), No Content.
+NOTHING = {202, 204}
+# S3 answers 403 to a URL that has run out and 400 to one whose session token has; other hosts choose 401.
+EXPIRED = {400, 401, 403}
+BUSY = {408, 425, 429, 500, 502, 503, 504}
+MAX_DRAINED = 65536
+PLAIN = {"Accept": "*/*", "User-Agent": "source-recordings"}
+
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+
+
+class Missing(Exception):
+    """There is no such file (yet)."""
+
+
+class Expired(Exception):
+    """The URL has run out, and so has the one that took its place."""
+
+
+class Broken(Exception):
+    """No answer this time; another try may get one."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class _PlainSession(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Redirects are followed by the caller, who looks at them first."""
+
+
+class Storage:
+    """Requests that carry the URL and nothing else: no credential, no cookie, no netrc, no referrer.
+
+    The environment's proxies and certificates are honoured, but looked up once a host
+    and not once a request.
+    """
+
+    def __init__(self, connections: int = 64) -> None:
+        self._session = _PlainSession()
+        self._session.trust_env = False
+        self._session.verify = (
+            os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        )
+        for scheme in ("https://", "http://"):
+            self._session.mount(
+                scheme, HTTPAdapter(pool_connections=connections, pool_maxsize=connections)
+            )
+        self._proxies: dict[str, dict[str, str]] = {}
+
+    def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        """Raises Broken if there is no answer."""
+        try:
+            request = requests.Request("GET", url, headers={**PLAIN, **headers}).prepare()
+            return self._session.send(
+                request,
+                stream=True,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                verify=self._session.verify,
+                proxies=self._proxies_for(url),
+            )
+        except requests.exceptions.SSLError as error:
+            raise Broken("the TLS connection failed") from error
+        except requests.exceptions.Timeout as error:
+            raise Broken("no answer in time") from error
+        except requests.exceptions.RequestException as error:
+            raise Broken("its host could not be reached or broke the connection") from error
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        if origin not in self._proxies:
+            self._proxies[origin] = get_environ_proxies(origin)
+        return self._proxies[origin]
+
+
+class Api:
+    """The provider's own host, asked through the manifest's requester: credential, budget, retries and error messages."""
+
+    def __init__(self, requester: HttpRequester, base_url: str, vendor: str) -> None:
+        self.vendor = vendor
+        self._requester = requester
+        self._requester.stream_response = True
+        handler = requester.error_handler
+        if isinstance(handler, DefaultErrorHandler):
+            # What `Source.open` understands itself. Good answers must not be among them: a filter that matches reads the
+            # whole body.
+            own = HttpResponseFilter(
+                config={},
+                parameters={},
+                action="SUCCESS",
+                http_codes=REDIRECTS | GONE | REFUSED | {416},
+            )
+            handler.response_filters = [own, *(handler.response_filters or [])]
+        self._base_url = base_url
+        self._credential = not isinstance(requester.get_authenticator(), NoAuth)
+        self._loopback = is_loopback(base_url)
+
+    def url(self, target: str) -> str:
+        """The address that the manifest makes of a download target."""
+        return self._requester.get_url(stream_slice=_slice(target))
+
+    def is_own(self, url: str) -> bool:
+        """Whether the provider's credential may go along."""
+        return self._credential and origin(url) == origin(self._base_url)
+
+    def get(self, target: str, headers: Mapping[str, str]) -> requests.Response:
+        """Raises an AirbyteTracedException for what the manifest's error handler calls a failure."""
+        response = self._requester.send_request(
+            stream_slice=_slice(target), request_headers=headers
+        )
+        assert response is not None
+        return response
+
+    def check(self, url: str) -> str:
+        """The URL, if it may be asked for at all: https, or http on this machine when the provider is there too."""
+        parts = urlsplit(url)
+        if parts.scheme == "https" and parts.hostname:
+            return url
+        if parts.scheme == "http" and self._loopback and is_loopback(url):
+            return url
+        raise AirbyteTracedException(
+            message=(
+                f"{self.vendor} gave an address that is not https for a file ({parts.scheme or 'no scheme'}, host "
+                f"{parts.hostname or 'none'}): it was not downloaded."
+            ),
+            internal_message="address of a file is not https",
+            failure_type=FailureType.system_error,
+        )
+
+
+class Source:
+    """One file's address. It is asked for again once it has expired."""
+
+    def __init__(
+        self, target: str, api: Api, storage: Storage, renew: Callable[[], str | None] | None = None
+    ) -> None:
+        """`renew` gives the file's download target anew, None if there is no file any more."""
+        self._api = api
+        self._storage = storage
+        self._renew = renew
+        self._expired_before = False
+        self._target = target
+        self._bare: str | None = None
+
+    def open(self, headers: Mapping[str, str]) -> requests.Response:
+        """The answer with the body still to be read: 200, 206 or 416. Close it.
+
+        Raises Missing, Expired, Broken, or an AirbyteTracedException for what no other try will change.
+        """
+        for _ in range(2 * (MAX_REDIRECTS + 1)):
+            response, is_bare = self._send({**headers, "Accept-Encoding": "identity"})
+            status = response.status_code
+            if status in (200, 206, 416):
+                # Whatever happens from here on, this address has worked.
+                self._expired_before = False
+                return response
+            location = response.headers.get("Location")
+            wait = _retry_after(response)
+            _drain(response)
+            if status in REDIRECTS and location:
+                self._bare = self._api.check(urljoin(response.url or self._bare or "", location))
+            elif status in GONE or status in NOTHING:
+                raise Missing(f"HTTP {status}")
+            elif is_bare and status in EXPIRED:
+                self._ask_again()
+            elif status in BUSY:
+                raise Broken(f"its host answered HTTP {status}", wait)
+            elif not is_bare and status in REFUSED:
+                raise Missing(f"HTTP {status}")
+            else:
+                raise AirbyteTracedException(
+                    message=f"The host of a file of {self._api.vendor} refused it with HTTP {status}.",
+                    internal_message=f"HTTP {status}",
+                    failure_type=FailureType.system_error,
+                )
+        raise Broken("too many redirects")
+
+    def _send(self, headers: Mapping[str, str]) -> tuple[requests.Response, bool]:
+        if self._bare is None:
+            url = self._api.url(self._target)
+            if self._api.is_own(url):
+                return self._api.get(self._target, headers), False
+            self._bare = self._api.check(url)
+        return self._storage.get(self._bare, headers), True
+
+    def _ask_again(self) -> None:
+        if self._expired_before:
+            raise Expired
+        self._expired_before = True
+        if self._renew:
+            target = self._renew()
+            if target is None:
+                raise Missing("no address any more")
+            self._target = target
+        self._bare = None
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or default
+
+
+def is_loopback(url: str) -> bool:
+    return bool(_LOOPBACK.fullmatch(urlsplit(url).hostname or ""))
+
+
+def _slice(target: str) -> StreamSlice:
+    return StreamSlice(partition={}, cursor_slice={}, extra_fields={"download_target": target})
+
+
+def _drain(response: requests.Response) -> None:
+    """Reads a small body to its end, so that the connection can be used again."""
+    try:
+        if int(response.headers.get("Content-Length") or 0) <= MAX_DRAINED:
+            response.raw.read(MAX_DRAINED)
+    except Exception:  # noqa: BLE001, S110
+        pass  # nobody needs it
+    response.close()
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    value: Any = response.headers.get("Retry-After", "")
+    return float(value) if re.fullmatch(r"\d{1,4}", value) else None
+
+
+def backoff(tries: int) -> float:
+    """0.5, 1, 2, 4 ... at most 30 seconds, with jitter."""
+    return float(min(30.0, 0.5 * 2 ** (tries - 1)) * random.uniform(0.75, 1.25))  # noqa: S311  no secret

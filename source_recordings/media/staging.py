@@ -1,0 +1,187 @@
+"""The staging directory: files under way and whole ones, never half ones under a final name."""
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from types import ModuleType
+
+from airbyte_cdk.models import FailureType
+from airbyte_cdk.sources.utils.files_directory import get_files_directory
+from airbyte_cdk.utils import AirbyteTracedException
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open can't be deleted: no lock is needed there.
+    fcntl = None
+
+PARTS = ".parts"
+
+
+def staging_directory() -> Path:
+    """AIRBYTE_STAGING_DIRECTORY if it is set, else the CDK's default."""
+    return Path(os.environ.get("AIRBYTE_STAGING_DIRECTORY") or get_files_directory())
+
+
+class Staging:
+    """Makes parts, and removes those that a killed process has left behind.
+
+    A part is locked as long as its process lives, so that syncs that share the directory keep their hands off each
+    other's.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._swept = False
+        self._lock = Lock()
+
+    def sweep(self) -> None:
+        """Removes left-over parts, once."""
+        with self._lock:
+            if self._swept:
+                return
+            self._swept = True
+            for path in (self.root / PARTS).glob("*.part"):
+                with suppress(OSError):
+                    _remove_unless_locked(path)
+
+    def part(self) -> "Part":
+        """A new, empty part."""
+        self.sweep()
+        folder = self.root / PARTS
+        with _disk_errors(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                path = folder / f"{secrets.token_hex(12)}.part"
+                fd = os.open(
+                    path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+                )
+                if _lock(fd) and os.fstat(fd).st_nlink:
+                    return Part(self.root, path, fd)
+                os.close(fd)  # another process swept it between the two calls
+
+
+class Part:
+    """A file under way: what has been written, and its hash. Close it in any case."""
+
+    def __init__(self, root: Path, path: Path, fd: int) -> None:
+        self._root = root
+        self._path: Path | None = path
+        self._fd = fd
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    def __enter__(self) -> "Part":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        rest = memoryview(data)
+        with _disk_errors(self._root):
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        self.size += len(data)
+
+    def restart(self) -> None:
+        """Forgets all that was written."""
+        with _disk_errors(self._root):
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    def finish(self, relative: str) -> Path:
+        """The whole file under its name; a file that had this name is replaced.
+
+        Without fsync: a killed process loses nothing by it, and when the whole machine goes down, the staging directory,
+        which is a hand-over and no archive, is read again by the next sync only if the saved state says so. The record's
+        hash tells a file that a power cut has damaged.
+        """
+        assert self._path is not None
+        final = self._root.joinpath(*relative.split("/"))
+        with _disk_errors(self._root):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            root = os.path.realpath(self._root)
+            if os.path.commonpath([root, os.path.realpath(final.parent)]) != root:
+                raise OSError(errno.EXDEV, "a link leads out of the staging directory")
+            if fcntl is None:
+                self._release()
+            self._path.replace(final)
+        self._path = None
+        self.close()
+        return final
+
+    def close(self) -> None:
+        """Removes the file unless it was finished."""
+        if self._path is not None:
+            if fcntl is None:
+                self._release()
+            with suppress(OSError):
+                self._path.unlink()
+            self._path = None
+        self._release()
+
+    def _release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _lock(fd: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _remove_unless_locked(path: Path) -> None:
+    if fcntl is None:
+        path.unlink()
+        return
+    fd = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _disk_errors(root: Path) -> Iterator[None]:
+    """Says what is wrong with the disk. A config error: whatever comes next would fail in the same way."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "is full" if full else f"can't be written ({os.strerror(error.errno or 0)})"
+        todo = (
+            "Free some space or mount a larger volume"
+            if full
+            else "Mount a directory that the connector's user may write to"
+        )
+        raise AirbyteTracedException(
+            message=(
+                f"The staging directory {root} {what}. {todo}, or leave out the file streams; "
+                "the next sync goes on where this one stopped."
+            ),
+            internal_message=f"{type(error).__name__} {error.errno} in {root}",
+            failure_type=FailureType.config_error,
+            exception=error,
+        ) from error
