@@ -56,9 +56,15 @@ NEVER_ANSWERED = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=10_000, help="recordings per provider for the requests")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[100, 10_000, 100_000], help="for state and memory")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--size", type=int, default=10_000, help="recordings per provider for the requests"
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=[100, 10_000, 100_000], help="for state and memory"
+    )
     parser.add_argument("--streams", nargs="*", default=list(PRIMARY_KEYS))
     options = parser.parse_args()
     requests_table(options.size, options.streams)
@@ -67,7 +73,9 @@ def main() -> None:
 
 
 def requests_table(size: int, streams: Iterable[str]) -> None:
-    print(f"\nRequests with {size:,} recordings a provider over {DAYS} days (needed at least -> made):\n")
+    print(
+        f"\nRequests with {size:,} recordings a provider over {DAYS} days (needed at least -> made):\n"
+    )
     print("| stream | full sync | 1% new | nothing new |")
     print("|---|---|---|---|", flush=True)
     for stream in streams:
@@ -92,7 +100,9 @@ def requests_table(size: int, streams: Iterable[str]) -> None:
 def growth_table(sizes: list[int], streams: Iterable[str]) -> None:
     print("\nAfter a full sync, by recordings a provider:\n")
     heads = [f"{s:,}" for s in sizes]
-    print(f"| stream | {' | '.join(f'state, bytes ({h})' for h in heads)} | {' | '.join(f'peak memory, MB ({h})' for h in heads)} |")
+    print(
+        f"| stream | {' | '.join(f'state, bytes ({h})' for h in heads)} | {' | '.join(f'peak memory, MB ({h})' for h in heads)} |"
+    )
     print("|---|" + "---|" * (2 * len(sizes)), flush=True)
     for stream in streams:
         state_cells, memory_cells = [], []
@@ -105,8 +115,12 @@ def growth_table(sizes: list[int], streams: Iterable[str]) -> None:
 
 
 def run(sandbox: Sandbox, stream: str, state: list[Row], keep: bool = True) -> Row:
-    config = sandbox_config(sandbox, stream.split("_")[0], num_workers=16)
-    wanted = ["status", "transcriptionText", COSTS[stream].detail_of] if keep and COSTS[stream].detail_of else []
+    config = sandbox_config(sandbox, stream.split("_", maxsplit=1)[0], num_workers=16)
+    wanted = (
+        ["status", "transcriptionText", COSTS[stream].detail_of]
+        if keep and COSTS[stream].detail_of
+        else []
+    )
     job = {
         "config": config, "stream": stream, "state": state, "now": sandbox.world.now.isoformat(), "keep": wanted,
     }  # fmt: skip
@@ -114,7 +128,10 @@ def run(sandbox: Sandbox, stream: str, state: list[Row], keep: bool = True) -> R
         file = Path(folder) / "job.json"
         file.write_text(json.dumps(job))
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.one_sync", str(file)], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "benchmarks.one_sync", str(file)],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     answer: Row = json.loads(done.stdout.splitlines()[-1])
     return answer
@@ -125,9 +142,7 @@ def calls(sandbox: Sandbox, stream: str) -> list[Row]:
     return list(sandbox.rows(COSTS[stream].listing))
 
 
-def least(
-    stream: str, rows: list[Row], settled: set[str], since: datetime | None
-) -> int:
+def least(stream: str, rows: list[Row], settled: set[str], since: datetime | None) -> int:
     """The fewest requests that bring everything that is new or has changed."""
     cost = COSTS[stream]
     window = [r for r in rows if since is None or not cost.filtered or created(r) >= since]

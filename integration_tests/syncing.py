@@ -41,7 +41,9 @@ class Sync:
     @property
     def state(self) -> list[Row]:
         """The last state of every stream, as the platform hands it to the next sync."""
-        last = {m["state"]["stream"]["stream_descriptor"]["name"]: m["state"] for m in self._of("STATE")}
+        last = {
+            m["state"]["stream"]["stream_descriptor"]["name"]: m["state"] for m in self._of("STATE")
+        }
         return list(last.values())
 
     def errors(self) -> list[str]:
@@ -92,9 +94,7 @@ def catalog_of(config: Mapping[str, Any], *streams: str) -> ConfiguredAirbyteCat
     return ConfiguredAirbyteCatalogSerializer.load({"streams": configured})
 
 
-def sync(
-    config: Mapping[str, Any], *streams: str, state: Iterable[Mapping[str, Any]] = ()
-) -> Sync:
+def sync(config: Mapping[str, Any], *streams: str, state: Iterable[Mapping[str, Any]] = ()) -> Sync:
     """One sync from a state; an error that ends it is kept as `failed`."""
     catalog = catalog_of(config, *streams)
     source = SourceRecordings(catalog=catalog, config=config, state=states(state))

@@ -1,5 +1,6 @@
 """Every recording once, complete and current: syncs of a world whose clock moves on."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -95,7 +96,10 @@ def test_details_are_asked_for_calls_of_the_look_back_only(sandbox: Sandbox, str
     sandbox.advance(timedelta(hours=12))
     sandbox.clear_requests()
     after = sync(config, stream, state=before.state)
-    times = [datetime.fromisoformat(r[cursor_of(stream)].replace("Z", "+00:00")) for r in after.records(stream)]
+    times = [
+        datetime.fromisoformat(r[cursor_of(stream)].replace("Z", "+00:00"))
+        for r in after.records(stream)
+    ]
     assert times
     assert min(times) >= NOW - LOOKBACK - timedelta(seconds=1)
     assert details_asked(sandbox, stream) < len(before.records(stream)) / 4
@@ -168,19 +172,19 @@ def test_a_detail_that_fails_for_good_is_read_by_the_next_sync(
 
 
 @pytest.mark.parametrize("stream", ["quo_calls", "bird_recordings", "amigo_calls"])
-def test_a_window_that_fails_does_not_hold_back_the_others(
-    stream: str, no_waits: None
-) -> None:
+def test_a_window_that_fails_does_not_hold_back_the_others(stream: str, no_waits: None) -> None:
     """Windows are saved one by one: the next sync asks for the failed one and the look-back, no more."""
     with Sandbox(seed=4, size=400, now=NOW, days=300) as sandbox, clock_of(sandbox):
-        config = sandbox_config(sandbox, stream.split("_")[0], start_date="2026-01-05T00:00:00Z")
+        config = sandbox_config(
+            sandbox, stream.split("_", maxsplit=1)[0], start_date="2026-01-05T00:00:00Z"
+        )
         sync(config, stream)
         listing = [r for r in sandbox.requests if r.status == 200]
         # The oldest window: all pages of it have its start in the query.
         oldest = min(start_in(r.query) for r in listing if start_in(r.query))
         everything = len(listing)
         sandbox.clear_requests()
-        sandbox.fault(stream.split("_")[0], oldest[:10], status=500)
+        sandbox.fault(stream.split("_", maxsplit=1)[0], oldest[:10], status=500)
         first = sync(config, stream)
         assert first.failed
 
@@ -198,12 +202,16 @@ def test_parts_of_a_backfill_are_exactly_the_whole(sandbox: Sandbox) -> None:
     cuts = ["2020-01-01T00:00:00Z", exact[30], exact[31], "2026-10-01T00:00:00Z", exact[100], None]
     streams = [s for s in STREAMS if s != "bird_transcriptions"]
     counted: dict[str, Counter[tuple[Any, ...]]] = {s: Counter() for s in streams}
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         dates = {k: v for k, v in (("start_date", start), ("end_date", end)) if v}
         part = sync(sandbox_config(sandbox, **dates))
         for stream in streams:
             counted[stream].update(keys(sandbox, stream, part.records(stream)))
-    timeless = {k for k in keys(sandbox, "amigo_calls", [r for r in sandbox.rows("amigo_calls") if not r["started_at"]])}
+    timeless = set(
+        keys(
+            sandbox, "amigo_calls", [r for r in sandbox.rows("amigo_calls") if not r["started_at"]]
+        )
+    )
     for stream in streams:
         once = Counter(map(tuple, sandbox.truth(stream)))
         if stream.startswith("amigo"):
@@ -218,17 +226,24 @@ def test_parts_of_a_backfill_are_exactly_the_whole(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("stream", ["amigo_calls", "tether_calls"])
 def test_no_row_is_lost_from_a_list_that_changes_while_it_is_paged(stream: str, order: str) -> None:
     """Between any two pages calls come in and others are deleted; those that stay are all emitted, each once."""
-    with Sandbox(seed=8, size=2000, now=NOW, undocumented_order=order) as sandbox, clock_of(sandbox):
-        config = sandbox_config(sandbox, stream.split("_")[0])
+    with (
+        Sandbox(seed=8, size=2000, now=NOW, undocumented_order=order) as sandbox,
+        clock_of(sandbox),
+    ):
+        config = sandbox_config(sandbox, stream.split("_", maxsplit=1)[0])
         before = set(map(tuple, sandbox.truth(stream)))
         sandbox.on_request(lambda _: sandbox.advance(timedelta(hours=18)))
         result = sync(config, stream)
         sandbox.on_request(lambda _: None)
         # A call that was listed before it began may have begun after this sync's end: the next one's.
-        rows = [r for r in sandbox.rows(stream) if str(r.get(cursor_of(stream)) or "") < NOW.isoformat()]
+        rows = [
+            r for r in sandbox.rows(stream) if str(r.get(cursor_of(stream)) or "") < NOW.isoformat()
+        ]
         stayed = before & set(keys(sandbox, stream, rows))
         got = keys(sandbox, stream, result.records(stream))
-        assert before - set(map(tuple, sandbox.truth(stream))), "nothing was deleted meanwhile: the test shows nothing"
+        assert before - set(map(tuple, sandbox.truth(stream))), (
+            "nothing was deleted meanwhile: the test shows nothing"
+        )
         assert stayed <= set(got)
         assert len(got) == len(set(got))
 
@@ -271,7 +286,9 @@ def cursor_of(stream: str) -> str:
 
 def recent(row: Row, stream: str) -> bool:
     time = row.get(cursor_of(stream))
-    return bool(time) and datetime.fromisoformat(time.replace("Z", "+00:00")) > NOW - LOOKBACK + timedelta(hours=1)
+    return bool(time) and datetime.fromisoformat(
+        time.replace("Z", "+00:00")
+    ) > NOW - LOOKBACK + timedelta(hours=1)
 
 
 def is_final(row: Row, stream: str) -> bool:

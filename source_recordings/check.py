@@ -26,7 +26,7 @@ def check_providers(streams: list[dict[str, Any]], config: Mapping[str, Any]) ->
     for stream in streams:
         first.setdefault(stream["name"].split("_")[0], stream)
     with ThreadPoolExecutor(max_workers=max(1, len(first))) as executor:
-        answers = executor.map(lambda item: _ask(*item, config), first.items())
+        answers = executor.map(lambda name: _ask(name, first[name], config), first)
     return [answer for answer in answers if answer]
 
 
@@ -46,16 +46,20 @@ def _ask(provider: str, definition: dict[str, Any], config: Mapping[str, Any]) -
             disable_retries=True,
         )
         try:
-            stream = factory.create_component(DeclarativeStream, definition, _with_one_id(config, provider))
+            stream = factory.create_component(
+                DeclarativeStream, definition, _with_one_id(config, provider)
+            )
             for partition in stream.generate_partitions():
                 next(iter(partition.read()), None)
                 break
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a check answers, whatever happens
             return f"{provider}: {explained(error, definition['name']).message}"
     return None
 
 
 def _with_one_id(config: Mapping[str, Any], provider: str) -> dict[str, Any]:
     section = config[provider]
-    shortened = {key: value[:1] if isinstance(value, list) else value for key, value in section.items()}
+    shortened = {
+        key: value[:1] if isinstance(value, list) else value for key, value in section.items()
+    }
     return {**config, provider: shortened}

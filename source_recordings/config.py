@@ -51,7 +51,9 @@ def _in_provider(name: str, section: Any, schema: Schema) -> Iterator[str]:
 
 def _in_value(value: Any, schema: Schema, path: str) -> Iterator[str]:
     validator = Draft7Validator(schema, format_checker=FormatChecker())
-    for error in sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]):
+    for error in sorted(
+        validator.iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]
+    ):
         yield from _in_words(error, path)
 
 
@@ -59,8 +61,8 @@ def _in_words(error: ValidationError, root: str) -> Iterator[str]:
     path = ".".join([root, *(str(p) for p in error.absolute_path)])
     schema: Schema = error.schema if isinstance(error.schema, Mapping) else {}
     if error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
+        for key in schema["required"]:
+            if key not in _mapping(error.instance):
                 wanted = schema["properties"][key]
                 yield f"`{path}.{key}` is missing: {wanted.get('description') or wanted['title']}"
     elif error.validator == "oneOf":
@@ -79,6 +81,10 @@ def _in_words(error: ValidationError, root: str) -> Iterator[str]:
         yield f"`{path}` names an entry twice."
     else:
         yield f"`{path}` does not fit the spec ({error.validator})."
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _in_choice(instance: Any, schema: Schema, path: str) -> Iterator[str]:

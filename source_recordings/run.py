@@ -8,7 +8,7 @@ from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.logger import PRINT_BUFFER
-from airbyte_cdk.models import ConnectorSpecification, FailureType
+from airbyte_cdk.models import ConnectorSpecification
 from airbyte_cdk.utils import AirbyteTracedException
 
 from source_recordings.components.errors import UserError, without_stack_trace
@@ -44,7 +44,7 @@ def run(args: list[str] | None = None) -> None:
         try:
             for message in Entrypoint(create_source(parsed)).run(parsed):
                 print(f"{message}\n", end="")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, it becomes a message of the protocol
             failed = True
             if not isinstance(error, AirbyteTracedException):
                 error = AirbyteTracedException.from_exception(error)
@@ -71,18 +71,15 @@ def create_source(parsed: Namespace) -> SourceRecordings:
     )
 
 
-
 def _read(what: str, reader: Any, parsed: Namespace) -> Any:
     path = getattr(parsed, what, None)
     if not path:
         return None
     try:
         return reader(path)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the readers raise what they like
         raise UserError(
             f"The {what} file {path} can't be read as an Airbyte {what} ({type(error).__name__}). "
             f"Check the path and that it is valid JSON.",
             internal_message=str(error),
         ) from None
-
-

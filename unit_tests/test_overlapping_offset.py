@@ -26,11 +26,15 @@ def answer(rows: list[int], total: int) -> requests.Response:
         "items": [{"id": i} for i in rows],
         "total": total,
     }
-    response._content = str({"items": [{"id": i} for i in rows], "total": total}).replace("'", '"').encode()
+    response._content = (
+        str({"items": [{"id": i} for i in rows], "total": total}).replace("'", '"').encode()
+    )
     return response
 
 
-def walk(a_list: list[int], changes: dict[int, Any] | None = None, **more: int) -> tuple[list[int], int]:
+def walk(
+    a_list: list[int], changes: dict[int, Any] | None = None, **more: int
+) -> tuple[list[int], int]:
     """All rows in the order they came and the number of requests; `changes` edit the list after a request."""
     pages, seen, token = strategy(**more), [], None
     for request in range(1, 1000):

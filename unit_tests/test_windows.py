@@ -1,5 +1,6 @@
 """The incremental cursor: windows tile, parts tile, a killed sync goes on where it was."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -64,7 +65,9 @@ def windows(a_cursor: WindowCursor) -> list[StreamSlice]:
         return list(a_cursor.stream_slices())
 
 
-def read(a_cursor: WindowCursor, window: StreamSlice, times: list[datetime], server: Server) -> list[datetime]:
+def read(
+    a_cursor: WindowCursor, window: StreamSlice, times: list[datetime], server: Server
+) -> list[datetime]:
     """What a sync emits for a window of a provider that filters like `server`."""
     sent = server(times, a_cursor.bounds(window))
     return [t for t in sent if a_cursor.accepts(row(t, window), window)]
@@ -128,7 +131,7 @@ def test_parts_of_a_backfill_are_exactly_the_whole(
     times = times + cuts
     cuts = sorted(set(cuts))
     emitted: Counter[datetime] = Counter()
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         part = cursor(start, end, strict=strict)
         for window in windows(part):
             emitted.update(read(part, window, times, server))
@@ -191,7 +194,7 @@ def test_old_windows_are_long() -> None:
 def test_windows_touch_and_are_cut_at_midnight() -> None:
     bounds = [cursor().bounds(w) for w in windows(cursor())]
     assert len(bounds) > 1
-    for (_, end), (start, _) in zip(bounds, bounds[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(bounds):
         assert end == start == start.replace(hour=0, minute=0, second=0, microsecond=0)
 
 

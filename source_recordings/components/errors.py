@@ -53,7 +53,7 @@ def not_info(record: logging.LogRecord) -> bool:
 
 def explained(error: Exception, stream_name: str) -> AirbyteTracedException:
     """The error as a traced one whose message names the provider and says what happens next."""
-    vendor = stream_name.split("_")[0].title()
+    vendor = stream_name.split("_", 1)[0].title()
     if not isinstance(error, AirbyteTracedException):
         return AirbyteTracedException(
             message=f"{vendor}: stream {stream_name} met an answer that it can't read ({type(error).__name__}).",
@@ -63,9 +63,8 @@ def explained(error: Exception, stream_name: str) -> AirbyteTracedException:
         )
     cause = error._exception
     if error.failure_type == FailureType.config_error:
-        retried = isinstance(cause, BaseBackoffException)
-        message = cause_text(cause) if retried else error.message or str(error)
-        return UserError(message, internal_message=error.internal_message)
+        text = cause_text(cause) if isinstance(cause, BaseBackoffException) else str(error)
+        return UserError(text, internal_message=error.internal_message)
     if not isinstance(cause, BaseBackoffException):
         return error
     message = (
@@ -113,7 +112,9 @@ class Skips:
                 reasons = [(n, r) for (name, r), n in self._counts.items() if name == stream_name]
                 listed = ", ".join(f"{n} x {reason}" for n, reason in sorted(reasons, reverse=True))
                 total = sum(n for n, _ in reasons)
-                logger.info("Stream %s skipped %d without a record: %s.", stream_name, total, listed)
+                logger.info(
+                    "Stream %s skipped %d without a record: %s.", stream_name, total, listed
+                )
 
 
 class CountingErrorHandler(DefaultErrorHandler):

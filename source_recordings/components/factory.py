@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import requests
+from airbyte_cdk.sources.declarative.auth.token_provider import SessionTokenProvider
 from airbyte_cdk.sources.declarative.interpolation.interpolated_boolean import InterpolatedBoolean
 from airbyte_cdk.sources.declarative.models.declarative_component_schema import (
     CursorPagination as CursorPaginationModel,
@@ -100,7 +102,9 @@ class Listing:
 class RecordingsComponentFactory(ModelToComponentFactory):
     """A ModelToComponentFactory whose components are those of the table above."""
 
-    def __init__(self, *args: Any, executor: Executor, ahead: int, skips: Skips, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, executor: Executor, ahead: int, skips: Skips, **kwargs: Any
+    ) -> None:
         """`executor` runs the detail requests of all streams, each stream at most `ahead` in advance."""
         super().__init__(*args, **kwargs)
         self._fan_out = FanOut(executor, ahead)
@@ -205,32 +209,39 @@ class RecordingsComponentFactory(ModelToComponentFactory):
 
     def create_concurrent_cursor_from_datetime_based_cursor(
         self,
-        *args: Any,
+        model_type: type[BaseModel],
+        component_definition: Mapping[str, Any],
+        stream_name: str,
+        stream_namespace: str | None,
         stream_state: MutableMapping[str, Any],
         config: Config,
-        component_definition: Mapping[str, Any],
+        *args: Any,
         **kwargs: Any,
     ) -> WindowCursor:
         stock = super().create_concurrent_cursor_from_datetime_based_cursor(
+            model_type,
+            dict(component_definition),
+            stream_name,
+            stream_namespace,
+            {},
+            config,
             *args,
-            stream_state={},
-            config=config,
-            component_definition=dict(component_definition),
             **kwargs,
         )
         return WindowCursor(
             stock,
             stream_state,
             strict=any(
-                component_definition.get(key) for key in ("is_client_side_incremental", "is_data_feed")
+                component_definition.get(key)
+                for key in ("is_client_side_incremental", "is_data_feed")
             ),
             end=parse_time(config.get("end_date")),
         )
 
     def create_cursor_pagination(
-        self, model: CursorPaginationModel, config: Config, **kwargs: Any
+        self, model: CursorPaginationModel, config: Config, *args: Any, **kwargs: Any
     ) -> OnceOnlyCursor:
-        stock = super().create_cursor_pagination(model, config, **kwargs)
+        stock = super().create_cursor_pagination(model, config, *args, **kwargs)
         return OnceOnlyCursor(
             cursor_value=stock.cursor_value,
             config=config,
@@ -243,8 +254,12 @@ class RecordingsComponentFactory(ModelToComponentFactory):
     def create_offset_increment(  # type: ignore[override]
         self, model: OffsetIncrementModel, config: Config, **kwargs: Any
     ) -> OverlappingOffset:
-        extractor = self._create_component_from_model(kwargs["extractor_model"], config, decoder=kwargs["decoder"])
-        return OverlappingOffset(int(model.page_size or 0), extractor, (model.parameters or {})["row_key"])
+        extractor = self._create_component_from_model(
+            kwargs["extractor_model"], config, decoder=kwargs["decoder"]
+        )
+        return OverlappingOffset(
+            int(model.page_size or 0), extractor, (model.parameters or {})["row_key"]
+        )
 
     def create_session_token_authenticator(  # type: ignore[override]
         self, model: SessionTokenAuthenticatorModel, config: Config, *, name: str, **kwargs: Any
@@ -252,6 +267,7 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         url = str(getattr(model.login_requester, "url", ""))
         if url not in self._logins:
             stock = super().create_session_token_authenticator(model, config, name=name, **kwargs)
+            assert isinstance(stock.token_provider, SessionTokenProvider)
             self._logins[url] = ReloginAuthenticator(stock.token_provider)
         return self._logins[url]
 
@@ -261,7 +277,9 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         stock = super().create_default_error_handler(model, config, **kwargs)
         strategies = [
             WhenAsked(s)
-            if isinstance(s, (WaitTimeFromHeaderBackoffStrategy, WaitUntilTimeFromHeaderBackoffStrategy))
+            if isinstance(
+                s, (WaitTimeFromHeaderBackoffStrategy, WaitUntilTimeFromHeaderBackoffStrategy)
+            )
             else s
             for s in stock.backoff_strategies or []
         ]
@@ -299,15 +317,19 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         requester.logger.addFilter(not_info)
         session = requester._http_client._session
         # A redirect would take the request, a login's body included, wherever it says.
-        session.get_redirect_target = lambda response: None  # type: ignore[method-assign]
+        session.get_redirect_target = _nowhere  # type: ignore[method-assign]
         # The CDK sizes the connection pool for https only; http is used on loopback.
         session.mount("http://", session.get_adapter("https://"))
         return requester
 
 
+def _nowhere(resp: requests.Response) -> None:
+    """Where a redirect leads to."""
+
+
 def _read_slice(stream: DefaultStream) -> ReadSlice:
     factory = stream._stream_partition_generator._partition_factory  # type: ignore[attr-defined]
-    return lambda stream_slice: factory.create(stream_slice).read()  # type: ignore[no-any-return]
+    return lambda stream_slice: factory.create(stream_slice).read()
 
 
 def _rows(stream: DefaultStream, model: DeclarativeStreamModel) -> Rows:
@@ -317,7 +339,9 @@ def _rows(stream: DefaultStream, model: DeclarativeStreamModel) -> Rows:
         read=_read_slice(stream),
         cursor=stream.cursor,
         key=stream._primary_key[0],
-        may_repeat=isinstance(getattr(paginator, "pagination_strategy", None), OffsetIncrementModel),
+        may_repeat=isinstance(
+            getattr(paginator, "pagination_strategy", None), OffsetIncrementModel
+        ),
     )
 
 
@@ -360,12 +384,11 @@ def _stream(
 
 
 def _own_state(state: MutableMapping[str, Any], cursor_field: str) -> MutableMapping[str, Any]:
-    """The state of a stream of details; where the CDK's substream cursor wrote it (the manifest run by itself), what it
-    keeps as its parent's."""
+    """The state of a stream of details, also as the CDK's substream cursor writes it (the manifest run by itself)."""
     parents = state.get("parent_state")
     if not isinstance(parents, Mapping) or not parents:
         return state
     parent = next(iter(parents.values()))
     if "state_type" in parent:
         return dict(parent)
-    return {cursor_field: value for value in parent.values()}
+    return {cursor_field: next(iter(parent.values()))} if parent else {}

@@ -1,12 +1,13 @@
 """Logging in again when a session has run out."""
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import requests
+from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.auth.declarative_authenticator import DeclarativeAuthenticator
 from airbyte_cdk.sources.declarative.auth.token_provider import SessionTokenProvider
+from airbyte_cdk.utils import AirbyteTracedException
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 
 
@@ -21,30 +22,37 @@ class ReloginAuthenticator(DeclarativeAuthenticator):
         self._provider = provider
         self._lock = threading.Lock()
         self._token: str | None = None
+        self._refusal: AirbyteTracedException | None = None
 
-    def get_auth_header(self) -> Mapping[str, Any]:
-        return {}
+    @property
+    def auth_header(self) -> str:
+        return "Authorization"
 
-    def get_request_params(self) -> Mapping[str, Any]:
-        return {}
-
-    def get_request_body_data(self) -> Mapping[str, Any]:
-        return {}
-
-    def get_request_body_json(self) -> Mapping[str, Any]:
-        return {}
+    @property
+    def token(self) -> str:
+        return f"Bearer {self._current(refused=None)}"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._current(refused=None)}"
+        request.headers[self.auth_header] = self.token
         if self._answer_401 not in request.hooks["response"]:
-            request.register_hook("response", self._answer_401)
+            request.hooks["response"].append(self._answer_401)
         return request
 
     def _current(self, refused: str | None) -> str:
-        """The token; a new one if there is none yet or it is the one that was refused."""
+        """The token; a new one if there is none yet or it is the one that was refused.
+
+        A login that was refused is not tried again: a few wrong ones lock an account.
+        """
         with self._lock:
+            if self._refusal:
+                raise self._refusal
             if self._token is None or self._token == refused:
-                self._provider._refresh()
+                try:
+                    self._provider._refresh()
+                except AirbyteTracedException as error:
+                    if error.failure_type == FailureType.config_error:
+                        self._refusal = error
+                    raise
                 self._token = str(self._provider._token)
                 add_to_secrets(self._token)
             return self._token
@@ -59,7 +67,7 @@ class ReloginAuthenticator(DeclarativeAuthenticator):
         again = request.copy()
         again.headers["Authorization"] = f"Bearer {self._current(refused=sent)}"
         again.second_try = True  # type: ignore[attr-defined]
-        answer: requests.Response = response.connection.send(again, **kwargs)  # type: ignore[attr-defined]
+        answer: requests.Response = response.connection.send(again, **kwargs)
         answer.history.append(response)
         answer.request = again
         return answer

@@ -7,7 +7,9 @@ from typing import Any
 import requests
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.declarative.extractors.record_extractor import RecordExtractor
-from airbyte_cdk.sources.declarative.requesters.paginators.strategies import CursorPaginationStrategy
+from airbyte_cdk.sources.declarative.requesters.paginators.strategies import (
+    CursorPaginationStrategy,
+)
 from airbyte_cdk.sources.declarative.requesters.paginators.strategies.pagination_strategy import (
     PaginationStrategy,
 )
@@ -98,7 +100,12 @@ class OnceOnlyCursor(CursorPaginationStrategy):
         stream_slice: StreamSlice | None = None,
     ) -> CursorToken | None:
         value = super().next_page_token(
-            response, last_page_size, last_record, last_page_token_value, page_size_override, stream_slice
+            response,
+            last_page_size,
+            last_record,
+            last_page_token_value,
+            page_size_override,
+            stream_slice,
         )
         if value is None:
             return None

@@ -38,7 +38,11 @@ class StreamPartition(Partition):
     """One unit of a stream: its window, or everything where there are no windows."""
 
     def __init__(
-        self, stream_name: str, stream_slice: StreamSlice, halt: Halt, records: Callable[[], Iterable[Record]]
+        self,
+        stream_name: str,
+        stream_slice: StreamSlice,
+        halt: Halt,
+        records: Callable[[], Iterable[Record]],
     ) -> None:
         self._stream_name = stream_name
         self._slice = stream_slice
@@ -89,7 +93,10 @@ class Partitions(PartitionGenerator):
             if halt.flag.is_set():
                 return
             yield StreamPartition(
-                self.stream_name, stream_slice, halt, lambda s=stream_slice: self.read(s)  # type: ignore[misc]
+                self.stream_name,
+                stream_slice,
+                halt,
+                lambda s=stream_slice: self.read(s),  # type: ignore[misc]
             )
 
 
@@ -232,7 +239,9 @@ class Failures:
 
     def raise_first(self) -> None:
         if self._count > 1:
-            logger.error("%d requests failed for good; this is the first error of them.", self._count)
+            logger.error(
+                "%d requests failed for good; this is the first error of them.", self._count
+            )
         if self.first:
             raise self.first
 
@@ -250,7 +259,7 @@ class WindowDetails(Generic[Item]):
     fan_out: FanOut
     time_of: Callable[[Record], datetime | None]
     cursor: WindowCursor | None = None
-    is_settled: Callable[[Record], bool] = lambda record: False
+    is_settled: Callable[[Record], bool] | None = None
 
     def __call__(self, window: StreamSlice) -> Iterator[Record]:
         failures = Failures()
@@ -277,7 +286,9 @@ class WindowDetails(Generic[Item]):
                 if item is None:
                     continue
                 time = self.time_of(row)
-                if not (self.cursor and time and (self.jobs.key_of(item), time) in self.cursor.settled):
+                if not (
+                    self.cursor and time and (self.jobs.key_of(item), time) in self.cursor.settled
+                ):
                     todo.append((time, item))
         except AirbyteTracedException as error:
             if error.failure_type == FailureType.config_error:
@@ -295,7 +306,9 @@ class WindowDetails(Generic[Item]):
                 self.cursor.checkpoint(start, min(reached, end))
 
     def _settle(self, item: Item, time: datetime | None, records: list[Record]) -> None:
-        if self.cursor and time and records and all(self.is_settled(r) for r in records):
+        if not (self.cursor and self.is_settled and time and records):
+            return
+        if all(self.is_settled(r) for r in records):
             self.cursor.settled.add(self.jobs.key_of(item), time)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
@@ -35,7 +36,12 @@ class WindowCursor(ConcurrentCursor):
     """
 
     def __init__(
-        self, stock: ConcurrentCursor, state: Mapping[str, Any], *, strict: bool, end: datetime | None
+        self,
+        stock: ConcurrentCursor,
+        state: Mapping[str, Any],
+        *,
+        strict: bool,
+        end: datetime | None,
     ) -> None:
         """`stock` is the CDK's cursor for the same stream without state.
 
@@ -71,6 +77,10 @@ class WindowCursor(ConcurrentCursor):
                 internal_message=f"state of {stock._stream_name}: {error!r}",
                 failure_type=FailureType.config_error,
             ) from error
+        # What the CDK keeps as any comparable kind of value is time here.
+        self._beginning = cast(datetime, stock._start)
+        self._lookback = cast(timedelta | None, stock._lookback_window) or timedelta(0)
+        self._length = cast(timedelta, stock._slice_range)
         self._strict = strict
         self._configured_end = end
         self._write_lock = threading.Lock()
@@ -92,8 +102,7 @@ class WindowCursor(ConcurrentCursor):
         end = self._end()
         done = self._done()
         last = max(b for _, b in done)
-        reread = last - self._lookback_window if self._lookback_window else last
-        for lower, upper in _uncovered((self._start, end), done, reread):
+        for lower, upper in _uncovered((self._beginning, end), done, last - self._lookback):
             for a, b in self._windows(lower, upper):
                 yield self._slice(a, b)
 
@@ -109,7 +118,11 @@ class WindowCursor(ConcurrentCursor):
     def should_be_synced(self, record: Record) -> bool:
         """False once a record is older than its window: what a list that is sorted newest first ends at."""
         time = self.time_of(record)
-        return time is None or not record.associated_slice or time >= self.bounds(record.associated_slice)[0]
+        return (
+            time is None
+            or not record.associated_slice
+            or time >= self.bounds(record.associated_slice)[0]
+        )
 
     def accepts(self, record: Record, stream_slice: StreamSlice) -> bool:
         """Whether the record belongs to the window, see `strict`. One without a time always does."""
@@ -119,7 +132,9 @@ class WindowCursor(ConcurrentCursor):
         start, end = self.bounds(stream_slice)
         if self._strict:
             return start <= time < end
-        in_range = self._start <= time and (not self._configured_end or time < self._configured_end)
+        in_range = self._beginning <= time and (
+            not self._configured_end or time < self._configured_end
+        )
         return in_range and time != end
 
     def observe(self, record: Record) -> None:
@@ -135,8 +150,7 @@ class WindowCursor(ConcurrentCursor):
         with self._write_lock:
             self._concurrent_state["slices"].append({"start": start, "end": end})
             self._merge_partitions()
-            if self._lookback_window:
-                self.settled.forget_before(max(b for _, b in self._done()) - self._lookback_window)
+            self.settled.forget_before(max(b for _, b in self._done()) - self._lookback)
             self._emit_state_message()
 
     def ensure_at_least_one_state_emitted(self) -> None:
@@ -154,8 +168,8 @@ class WindowCursor(ConcurrentCursor):
     def _windows(self, lower: datetime, upper: datetime) -> Iterator[Interval]:
         """From `upper` backwards each window is longer than the last; cuts are at midnight UTC."""
         cuts = [upper]
-        length = self._slice_range
-        while length and length < timedelta(days=36500):
+        length = self._length
+        while length < timedelta(days=36500):
             cut = (cuts[-1] - length).replace(hour=0, minute=0, second=0, microsecond=0)
             if cut <= lower:
                 break
@@ -163,12 +177,14 @@ class WindowCursor(ConcurrentCursor):
             length *= WINDOW_GROWTH
         cuts.append(lower)
         cuts.reverse()
-        yield from zip(cuts, cuts[1:], strict=False)
+        yield from pairwise(cuts)
 
     def _slice(self, start: datetime, end: datetime) -> StreamSlice:
         fmt = self._connector_state_converter.output_format
         start_field, end_field = self._slice_boundary_fields_wrapper
-        return StreamSlice(partition={}, cursor_slice={start_field: fmt(start), end_field: fmt(end)})
+        return StreamSlice(
+            partition={}, cursor_slice={start_field: fmt(start), end_field: fmt(end)}
+        )
 
 
 class Settled:
@@ -210,7 +226,9 @@ class Settled:
 
     def dump(self) -> dict[str, str]:
         with self._lock:
-            return {d: b64encode(b"".join(sorted(h))).decode() for d, h in sorted(self._days.items())}
+            return {
+                d: b64encode(b"".join(sorted(h))).decode() for d, h in sorted(self._days.items())
+            }
 
     @staticmethod
     def _day(time: datetime) -> str:
