@@ -7,6 +7,7 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 export PYTHON
+export GOALS := $(MAKECMDGOALS)
 
 VENV ?= .venv
 DEMO_VENV := .venv-demo

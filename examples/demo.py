@@ -45,7 +45,7 @@ with recordings as (
 )
 select provider, recording_id, strftime(created_at, '%d %b %H:%M'), seconds::bigint, coalesce(status, '')
 from recordings
-where seconds is not null
+where seconds between 1 and 86400
 qualify row_number() over (partition by provider order by created_at desc) <= 2
 order by provider, created_at desc
 """

@@ -32,7 +32,7 @@ if [ -z "$python" ]; then
     say "$dir needs Python 3.10 to 3.$((below - 1)), and there is none on this machine's PATH."
     [ -z "$seen" ] || say "Not suitable:$seen."
     [ -z "$without_venv" ] || say "$without_venv would do but lacks the module venv (Debian, Ubuntu: apt install python3-venv)."
-    say "Install one, or name one that is not on PATH: make PYTHON=/path/to/python3.$((below - 1)) ..."
+    say "Install one, or name one that is not on PATH: make ${GOALS:-test} PYTHON=/path/to/python3.$((below - 1))"
     [ "$optional" = optional ] && exit 0
     exit 1
 fi
