@@ -12,6 +12,7 @@ from airbyte_cdk.sources.message import NoopMessageRepository
 
 from source_recordings.components.errors import Skips, explained
 from source_recordings.components.factory import RecordingsComponentFactory
+from source_recordings.components.workers import Workers
 
 NO_STATE: list[AirbyteStateMessage] = []
 
@@ -35,10 +36,9 @@ def _ask(provider: str, definition: dict[str, Any], config: Mapping[str, Any]) -
     strategy = definition["retriever"].get("paginator", {}).get("pagination_strategy")
     if strategy:
         strategy["page_size"] = 1
-    with ThreadPoolExecutor(max_workers=1) as executor:
+    with Workers(1) as workers:
         factory = RecordingsComponentFactory(
-            executor=executor,
-            ahead=1,
+            workers=workers,
             skips=Skips(),
             message_repository=NoopMessageRepository(),
             connector_state_manager=ConnectorStateManager(NO_STATE),

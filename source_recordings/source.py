@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -22,9 +21,11 @@ from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, get_secrets
 from source_recordings.check import check_providers
 from source_recordings.components.errors import Skips
 from source_recordings.components.factory import RecordingsComponentFactory
+from source_recordings.components.workers import Workers
 from source_recordings.manifest import build_manifest
 
 DEFAULT_WORKERS = 16
+CDK_THREADS = 64
 
 
 class SourceRecordings(ConcurrentDeclarativeSource):
@@ -38,23 +39,26 @@ class SourceRecordings(ConcurrentDeclarativeSource):
         config_path: str | None = None,
     ) -> None:
         """`config` must have passed `config.problems`; without one, the source can only tell its spec."""
+        manifest = build_manifest()
+        # The CDK's threads list, and wait for those of `Workers`, which limits the requests: there must be enough that a
+        # slow provider's windows leave some to the others.
+        manifest["concurrency_level"]["default_concurrency"] = CDK_THREADS
         super().__init__(
             catalog=catalog,
             config=config,
             state=state,
-            source_config=build_manifest(),
+            source_config=manifest,
             config_path=config_path,
         )
         self._hide_secrets(config or {})
         workers = int((config or {}).get("num_workers") or DEFAULT_WORKERS)
         self._skips = Skips()
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="details")
+        self._workers = Workers(workers)
         self._constructor = RecordingsComponentFactory(
             message_repository=self._constructor.get_message_repository(),
             connector_state_manager=self._connector_state_manager,
             configured_catalog=catalog,
-            executor=self._executor,
-            ahead=2 * workers,
+            workers=self._workers,
             skips=self._skips,
         )
 
@@ -73,9 +77,9 @@ class SourceRecordings(ConcurrentDeclarativeSource):
         state: list[AirbyteStateMessage] | None = None,
     ) -> Iterator[AirbyteMessage]:
         try:
-            yield from super().read(logger, config, catalog, state)
+            with self._workers:
+                yield from super().read(logger, config, catalog, state)
         finally:
-            self._executor.shutdown(wait=False, cancel_futures=True)
             self._skips.log()
 
     def _hide_secrets(self, config: Mapping[str, Any]) -> None:

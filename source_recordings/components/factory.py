@@ -15,7 +15,6 @@ the package they become:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,6 +85,7 @@ from source_recordings.components.partitions import (
     WindowDetails,
 )
 from source_recordings.components.windows import WindowCursor, parse_time
+from source_recordings.components.workers import Workers
 
 WHOLE = StreamSlice(partition={}, cursor_slice={})
 
@@ -102,12 +102,9 @@ class Listing:
 class RecordingsComponentFactory(ModelToComponentFactory):
     """A ModelToComponentFactory whose components are those of the table above."""
 
-    def __init__(
-        self, *args: Any, executor: Executor, ahead: int, skips: Skips, **kwargs: Any
-    ) -> None:
-        """`executor` runs the detail requests of all streams, each stream at most `ahead` in advance."""
+    def __init__(self, *args: Any, workers: Workers, skips: Skips, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._fan_out = FanOut(executor, ahead)
+        self._workers = workers
         self._skips = skips
         self._logins: dict[str, ReloginAuthenticator] = {}
 
@@ -153,7 +150,7 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         read = WindowDetails(
             rows=listing.rows,
             jobs=_detail_jobs(parent, plain),
-            fan_out=self._fan_out,
+            fan_out=self._fan_out(plain.name),
             time_of=listing.time_of,
             cursor=cursor,
             is_settled=lambda r: settled_when.eval(
@@ -169,7 +166,8 @@ class RecordingsComponentFactory(ModelToComponentFactory):
             parent = router.parent_stream_configs[0]
             above = self._listing(_stream_model(parent), config)
             jobs = _detail_jobs(parent, self._without_router(model, config))
-            rows = WindowDetails(above.rows, jobs, self._fan_out, above.time_of)
+            fan_out = self._fan_out(model.name or "")
+            rows = WindowDetails(above.rows, jobs, fan_out, above.time_of)
             field = str(_cursor_model(model).cursor_field)
             return Listing(rows, above.cursor, lambda row: parse_time(row.data.get(field)))
         stream = super().create_default_stream(model, config)
@@ -191,11 +189,14 @@ class RecordingsComponentFactory(ModelToComponentFactory):
                 for partition in parents.generate_partitions():
                     yield from filter(None, map(jobs.item_of, partition.read()))
 
-            read = AllDetails(items, jobs, self._fan_out)
+            read = AllDetails(items, jobs, self._fan_out(plain.name))
         else:
             slices = self._create_component_from_model(router, config).stream_slices
-            read = AllDetails(slices, SliceJobs(_read_slice(plain)), self._fan_out)
+            read = AllDetails(slices, SliceJobs(_read_slice(plain)), self._fan_out(plain.name))
         return _stream(plain, plain.cursor, lambda: [WHOLE], read)
+
+    def _fan_out(self, stream_name: str) -> FanOut:
+        return FanOut(self._workers.of(stream_name), self._workers.limit)
 
     def _without_router(self, model: DeclarativeStreamModel, config: Config) -> DefaultStream:
         """The stream of one detail request: what is left when the CDK does not fan out itself."""
@@ -318,8 +319,9 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         session = requester._http_client._session
         # A redirect would take the request, a login's body included, wherever it says.
         session.get_redirect_target = _nowhere  # type: ignore[method-assign]
-        # The CDK sizes the connection pool for https only; http is used on loopback.
-        session.mount("http://", session.get_adapter("https://"))
+        adapter = self._workers.adapter()
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
         return requester
 
 
