@@ -49,6 +49,10 @@ format: $(VENV)/ready ## put the code into ruff's format, fix what it can fix
 types: $(VENV)/ready ## mypy, strict
 	$(VENV)/bin/mypy
 
+.PHONY: bench
+bench: $(VENV)/ready ## measure requests, state and memory, as the README's tables show them
+	@$(VENV)/bin/python -m benchmarks.requests
+
 .PHONY: lock
 lock: $(VENV)/ready ## pin the newest versions that setup.py allows in requirements/
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-header \
