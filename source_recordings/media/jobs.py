@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 from airbyte_cdk.sources.types import Record
 from airbyte_cdk.utils import AirbyteTracedException
 
@@ -51,7 +52,7 @@ class ListedFileJobs:
         return Record(data=data, stream_name=row.stream_name)
 
     def key_of(self, item: Record) -> str:
-        return "|".join(f"{item.data.get(name)}" for name in sorted(self.media.properties))
+        return "|".join(f"{item.data.get(name)}" for name in self.media.properties)
 
     def read(self, item: Record) -> list[Record]:
         record = self.media.fetch(item)
@@ -103,3 +104,22 @@ class FileJobs(Generic[Item]):
         key = [row.data.get(name) for name in self.primary_key]
         same = (r for r in self.rows.read(item) if [r.data.get(n) for n in self.primary_key] == key)
         return next(same, None)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What makes the files of a stream: see the fields of FileJobs."""
+
+    media: Media
+    is_ready: Callable[[Record], bool]
+    settled_when: Callable[[Record], bool]
+    inline_field: str | None = None
+    """The field in which the provider's answer holds the file itself."""
+
+    def of(self, rows: RowJobs[Item], stream: DefaultStream) -> FileJobs[Item]:
+        """The jobs that download the files of the stream's rows, which `rows` reads."""
+        if self.inline_field:
+            self.media.take_inline(stream, self.inline_field)
+        return FileJobs(
+            rows, self.media, tuple(stream._primary_key), self.is_ready, self.settled_when
+        )

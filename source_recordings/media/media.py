@@ -12,13 +12,14 @@ from airbyte_cdk.sources.declarative.partition_routers.substream_partition_route
     SafeResponse,
 )
 from airbyte_cdk.sources.declarative.requesters import HttpRequester
+from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 from airbyte_cdk.sources.types import Config, Record
 from airbyte_cdk.utils import AirbyteTracedException
 
 from source_recordings.media.download import TooLarge, download
-from source_recordings.media.inline import TOKEN, InlineFiles
+from source_recordings.media.inline import TOKEN, InlineAdapter, InlineFiles
 from source_recordings.media.names import EXTENSIONS, relative_path
-from source_recordings.media.source import Api, Expired, Missing, Source, Storage
+from source_recordings.media.source import CONNECTIONS, Api, Expired, Missing, Source, Storage
 from source_recordings.media.staging import Part, Staging
 
 MEGABYTE = 1_000_000
@@ -61,12 +62,19 @@ class Media:
         self._target = download_target_extractor
         self._name = InterpolatedString(filename_extractor.replace("/", _SLASH), parameters={})
         self._config = config
-        self.properties = frozenset(properties)
+        self.properties = tuple(properties)
         self.staging = shared.staging
         self._storage = shared.storage
         self._include_files = include_files
         self._limit = int(config.get("max_file_size_mb") or DEFAULT_MAX_MEGABYTES) * MEGABYTE
         self.inline = InlineFiles(shared.staging.part if include_files else None, self._limit)
+
+    def take_inline(self, stream: DefaultStream, field: str) -> None:
+        """Has the answers to the stream's requests freed of the file in this field while they arrive."""
+        factory = stream._stream_partition_generator._partition_factory  # type: ignore[attr-defined]
+        session = factory._retriever.requester._http_client._session
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, InlineAdapter(field, self.inline, pool_maxsize=CONNECTIONS))
 
     def fetch(self, row: Record, again: Callable[[], Record | None] | None = None) -> Record:
         """The row as a record, with its file in the staging directory unless `media_status` says why not.
@@ -176,7 +184,7 @@ class Media:
 
     def _segments(self, row: Record) -> list[str]:
         data = dict(row.data)
-        for key in self.properties & data.keys():
+        for key in data.keys() & set(self.properties):
             data[key] = str(data[key]).replace(_SLASH, "") if data[key] is not None else ""
         name = str(self._name.eval(self._config, record=data))
         return name.split(_SLASH)

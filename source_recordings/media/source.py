@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
+CONNECTIONS = 64
 MAX_REDIRECTS = 5
 REDIRECTS = {301, 302, 303, 307, 308}
 GONE = {404, 410}
@@ -65,7 +66,7 @@ class Storage:
     and not once a request.
     """
 
-    def __init__(self, connections: int = 64) -> None:
+    def __init__(self, connections: int = CONNECTIONS) -> None:
         self._session = _PlainSession()
         self._session.trust_env = False
         self._session.verify = (
