@@ -1,0 +1,160 @@
+"""Bota's requests, as https://docs.bota.dev and github.com/bota-dev/examples describe them."""
+
+from __future__ import annotations
+
+import pytest
+import requests_mock
+
+from unit_tests.harness import BOTA, CREATED, Connector, Row, config, without_nulls
+
+RECORDINGS = f"{BOTA}/v1/recordings"
+TRANSCRIPTIONS = f"{BOTA}/v1/transcriptions"
+
+
+def recording(number: int, **fields: object) -> Row:
+    return {"id": f"rec_{number}", "created_at": CREATED, "transcription_id": None, **fields}
+
+
+def test_the_cursor_revision(connector: Connector, api: requests_mock.Mocker) -> None:
+    """Newest contract: has_more with next_cursor -> it goes out as cursor, and no offset with it."""
+    rows = [recording(number) for number in range(3)]
+    api.get(
+        RECORDINGS,
+        [
+            {"json": {"data": rows[:2], "has_more": True, "next_cursor": "c+/=1"}},
+            {"json": {"data": rows[2:], "has_more": False}},
+        ],
+    )
+
+    output = connector.read(config("bota"), "bota_recordings")
+
+    assert output.records("bota_recordings") == [without_nulls(row) for row in rows]
+    assert [request.qs for request in api.request_history] == [
+        {"limit": ["100"]},
+        {"limit": ["100"], "cursor": ["c+/=1"]},
+    ]
+
+
+def test_the_offset_revision(connector: Connector, api: requests_mock.Mocker) -> None:
+    """Older pages: has_more without a cursor -> offset, by the rows that came, not by the rows asked for."""
+    rows = [recording(number) for number in range(5)]
+    api.get(
+        RECORDINGS,
+        [
+            {"json": {"data": rows[:2], "has_more": True}},
+            {"json": {"data": rows[2:4], "has_more": True}},
+            {"json": {"data": rows[4:], "has_more": False}},
+        ],
+    )
+
+    output = connector.read(config("bota"), "bota_recordings")
+
+    assert output.records("bota_recordings") == [without_nulls(row) for row in rows]
+    assert [request.qs.get("offset") for request in api.request_history] == [None, ["2"], ["4"]]
+    assert not any("cursor" in request.qs for request in api.request_history)
+
+
+def test_the_list_ends_early_where_it_is_older_than_wanted(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """No date filter, created_at descending -> the first older row is the last page; newer ones are dropped."""
+    rows = [
+        recording(1, created_at="2024-03-09T00:00:00Z"),
+        recording(2),
+        recording(3, created_at="2024-02-29T23:59:59Z"),
+    ]
+    api.get(RECORDINGS, json={"data": rows, "has_more": True, "next_cursor": "more"})
+
+    output = connector.read(config("bota"), "bota_recordings")
+
+    assert output.records("bota_recordings") == [without_nulls(rows[1])]
+    assert api.call_count == 1
+
+
+def test_a_recording_without_a_time_is_not_lost(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    rows = [recording(1, created_at=None), recording(2)]
+    api.get(RECORDINGS, json={"data": rows, "has_more": False})
+
+    output = connector.read(config("bota"), "bota_recordings")
+
+    assert output.records("bota_recordings") == [without_nulls(row) for row in rows]
+
+
+def test_transcriptions_of_the_recordings_that_name_one(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """transcription_id is null before there is one -> one request each where there is -> 404 is a skip."""
+    rows = [
+        recording(1, transcription_id="txn_1"),
+        recording(2),
+        recording(3, transcription_id="txn_3"),
+    ]
+    api.get(RECORDINGS, json={"data": rows, "has_more": False})
+    api.get(f"{TRANSCRIPTIONS}/txn_1", json={"id": "txn_1", "segments": None})
+    api.get(f"{TRANSCRIPTIONS}/txn_3", status_code=404, json={"error": {"code": "not_found"}})
+
+    output = connector.read(config("bota"), "bota_transcriptions")
+
+    assert output.exit_code == 0
+    (row,) = output.records("bota_transcriptions")
+    assert row["id"] == "txn_1" and row["recording_created_at"] == CREATED
+    assert api.call_count == 3
+    assert ["bota_transcriptions skipped 1" in x for x in output.logs() if "skip" in x] == [True]
+
+
+def test_with_ids_only_the_get_endpoints_are_asked(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """Contract: with recording_ids no listing, full refresh only."""
+    settings = config(bota={"recording_ids": ["rec_1", "rec_2", "rec_3"]})
+    api.get(f"{RECORDINGS}/rec_1", json=recording(1, transcription_id="txn_1"))
+    api.get(f"{RECORDINGS}/rec_2", json=recording(2, created_at="2019-01-01T00:00:00Z"))
+    api.get(f"{RECORDINGS}/rec_3", status_code=404, json={"error": {"code": "not_found"}})
+    api.get(f"{TRANSCRIPTIONS}/txn_1", json={"id": "txn_1"})
+
+    streams = connector.discover(settings).tables
+    output = connector.read(settings, *streams)
+
+    assert sorted(streams) == ["bota_recordings", "bota_transcriptions"]
+    assert {tuple(s["supported_sync_modes"]) for s in streams.values()} == {("full_refresh",)}
+    assert output.exit_code == 0
+    assert sorted(row["id"] for row in output.records("bota_recordings")) == ["rec_1", "rec_2"]
+    assert [row["id"] for row in output.records("bota_transcriptions")] == ["txn_1"]
+    assert {request.url for request in api.request_history} == {
+        *(f"{RECORDINGS}/rec_{number}" for number in (1, 2, 3)),
+        f"{TRANSCRIPTIONS}/txn_1",
+    }
+
+
+def test_a_429_waits_until_the_reset_and_a_500_does_not(
+    connector: Connector, api: requests_mock.Mocker, naps: list[float], frozen_now: float
+) -> None:
+    """X-RateLimit-Reset comes with every answer -> it says how long to wait after a 429 only."""
+    headers = {"X-RateLimit-Reset": str(int(frozen_now) + 50), "X-RateLimit-Remaining": "0"}
+    api.get(
+        RECORDINGS,
+        [
+            {"status_code": 429, "headers": headers},
+            {"status_code": 500, "headers": headers},
+            {"json": {"data": [], "has_more": False}, "headers": headers},
+        ],
+    )
+
+    output = connector.read(config("bota"), "bota_recordings")
+
+    assert output.exit_code == 0
+    waited, backed_off = naps
+    assert 48 <= waited <= 54
+    assert backed_off < 20
+
+
+@pytest.mark.parametrize("token", ["", None])
+def test_an_empty_cursor_is_none(
+    token: str | None, connector: Connector, api: requests_mock.Mocker
+) -> None:
+    api.get(RECORDINGS, json={"data": [recording(1)], "has_more": False, "next_cursor": token})
+
+    assert connector.read(config("bota"), "bota_recordings").exit_code == 0
+    assert api.call_count == 1
