@@ -10,7 +10,7 @@ from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
 from airbyte_cdk.sources.declarative.models.declarative_component_schema import DeclarativeStream
 from airbyte_cdk.sources.message import NoopMessageRepository
 
-from source_recordings.components.errors import Skips, explained
+from source_recordings.components.errors import NEXT_STEP, Skips, explained
 from source_recordings.components.factory import RecordingsComponentFactory
 from source_recordings.components.workers import Workers
 
@@ -53,7 +53,8 @@ def _ask(provider: str, definition: dict[str, Any], config: Mapping[str, Any]) -
                 next(iter(partition.read()), None)
                 break
         except Exception as error:  # noqa: BLE001  a check answers, whatever happens
-            return f"{provider}: {explained(error, definition['name']).message}"
+            message = explained(error, definition["name"]).message or ""
+            return message.removesuffix(NEXT_STEP).strip()
     return None
 
 

@@ -13,6 +13,7 @@ from airbyte_cdk.utils import AirbyteTracedException
 
 from source_recordings.components.errors import UserError, without_stack_trace
 from source_recordings.config import problems
+from source_recordings.manifest import build_manifest
 from source_recordings.source import SourceRecordings
 
 logger = logging.getLogger("airbyte")
@@ -60,7 +61,7 @@ def create_source(parsed: Namespace) -> SourceRecordings:
     Raises a config error for a file that can't be read.
     """
     config = _read("config", SourceRecordings.read_config, parsed)
-    spec = SourceRecordings().spec(logger).connectionSpecification
+    spec = build_manifest()["spec"]["connection_specification"]
     if config is None or problems(config, spec):
         return SourceRecordings()
     return SourceRecordings(

@@ -66,7 +66,7 @@ class SourceRecordings(ConcurrentDeclarativeSource):
         """Asks every connected provider once; the message lists all that failed, with what to do."""
         failures = check_providers(self._stream_configs(self._source_config), self._config)
         if failures:
-            return AirbyteConnectionStatus(status=Status.FAILED, message=" ".join(failures))
+            return AirbyteConnectionStatus(status=Status.FAILED, message="\n".join(failures))
         return AirbyteConnectionStatus(status=Status.SUCCEEDED)
 
     def read(

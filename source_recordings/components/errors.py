@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -18,8 +19,17 @@ from airbyte_cdk.utils import AirbyteTracedException
 
 logger = logging.getLogger("airbyte")
 
+NEXT_STEP = "The rest of the sync goes on; the next one reads what was missed."
 
-class UserError(AirbyteTracedException):
+
+class Explained(AirbyteTracedException):
+    """An error whose message is written for a person; the end of a sync repeats it instead of its internals."""
+
+    def __repr__(self) -> str:
+        return self.message or ""
+
+
+class UserError(Explained):
     """A config error: the message says what to change, and there is no stack trace to distract from it."""
 
     def __init__(self, message: str, internal_message: str | None = None, **kwargs: Any) -> None:
@@ -46,52 +56,67 @@ def without_stack_trace(record: logging.LogRecord) -> bool:
     return True
 
 
-def not_info(record: logging.LogRecord) -> bool:
-    """A log filter: drops the information, keeps debugging, warnings and errors."""
-    return record.levelno != logging.INFO
+def terse(record: logging.LogRecord) -> bool:
+    """A log filter for the CDK's HTTP client: no line per ignored answer, no stack trace and no body per failed request.
+
+    A login's body is a password, and the CDK's filter of secrets does not know it by the form that it has there.
+    """
+    if record.levelno == logging.INFO:
+        return False
+    if record.levelno > logging.INFO:
+        record.msg, record.args = without_bodies(record.getMessage()), ()
+        record.exc_info = None
+        record.exc_text = None
+    return True
 
 
-def explained(error: Exception, stream_name: str) -> AirbyteTracedException:
-    """The error as a traced one whose message names the provider and says what happens next."""
+def without_bodies(text: str) -> str:
+    """The CDK's account of a failed request up to the body of the request."""
+    return text.split(" Request (body):", 1)[0]
+
+
+def explained(error: Exception, stream_name: str) -> Explained:
+    """The error with a message that names the provider and says what to do or what happens next."""
+    if isinstance(error, Explained):
+        return error
     vendor = stream_name.split("_", 1)[0].title()
     if not isinstance(error, AirbyteTracedException):
-        return AirbyteTracedException(
+        return Explained(
             message=f"{vendor}: stream {stream_name} met an answer that it can't read ({type(error).__name__}).",
             internal_message=repr(error),
             failure_type=FailureType.system_error,
             exception=error,
         )
-    cause = error._exception
+    internal = without_bodies(error.internal_message or "")
+    last_try = error._exception if isinstance(error._exception, BaseBackoffException) else None
     if error.failure_type == FailureType.config_error:
-        text = cause_text(cause) if isinstance(cause, BaseBackoffException) else str(error)
-        return UserError(text, internal_message=error.internal_message)
-    if not isinstance(cause, BaseBackoffException):
-        return error
-    message = (
-        f"{vendor} did not give an answer to a request of stream {stream_name}: {cause_text(cause)} "
-        "The rest of the sync went on; the next one reads what was missed."
-    )
-    return AirbyteTracedException(
-        message=message,
-        internal_message=error.internal_message,
-        failure_type=error.failure_type,
-        exception=error,
+        return UserError(_account(last_try) if last_try else str(error), internal_message=internal)
+    if last_try:
+        text = f"{vendor} did not give an answer to a request of stream {stream_name}: {_account(last_try)} {NEXT_STEP}"
+    else:
+        text = str(error)
+    return Explained(
+        message=text, internal_message=internal, failure_type=error.failure_type, exception=error
     )
 
 
-def cause_text(error: BaseBackoffException) -> str:
+def _account(last_try: BaseBackoffException) -> str:
     """What the last try met, without the request's URL: it may carry a signature."""
-    answer = error.response
-    if isinstance(answer, requests.Response):
-        said = str(error).split("Error: ", 1)[-1]
-        return f"{said} (HTTP {answer.status_code})" if "HTTP" not in said else said
-    if isinstance(answer, requests.exceptions.SSLError):
-        return "the TLS connection failed; check `base_url` and the host's certificate."
-    if isinstance(answer, requests.exceptions.Timeout):
-        return "no answer in time."
-    if isinstance(answer, requests.exceptions.ConnectionError):
-        return "the host could not be reached or broke the connection; check `base_url` and the network."
-    return f"{type(answer).__name__}."
+    said = str(last_try).split("Error: ", 1)[-1]
+    answer = last_try.response
+    if isinstance(answer, requests.Response) and "HTTP" not in said:
+        return f"{said.rstrip('.')} (HTTP {answer.status_code})."
+    return said
+
+
+def _network_account(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return "The TLS connection failed; check `base_url` and the host's certificate."
+    if isinstance(error, requests.exceptions.Timeout):
+        return "There was no answer in time."
+    if isinstance(error, requests.exceptions.ConnectionError):
+        return "The host could not be reached, or broke the connection; check `base_url` and the network."
+    return f"The request failed ({type(error).__name__})."
 
 
 class Skips:
@@ -127,6 +152,8 @@ class CountingErrorHandler(DefaultErrorHandler):
         self, response_or_exception: requests.Response | Exception | None
     ) -> ErrorResolution:
         resolution = super().interpret_response(response_or_exception)
+        if isinstance(response_or_exception, Exception):
+            resolution = replace(resolution, error_message=_network_account(response_or_exception))
         if resolution.response_action == ResponseAction.IGNORE and self.skips:
             self.skips.add(self.stream_name, resolution.error_message or "ignored")
         return resolution

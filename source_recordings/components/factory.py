@@ -70,7 +70,7 @@ from source_recordings.components.errors import (
     RetryThenFailFilter,
     Skips,
     WhenAsked,
-    not_info,
+    terse,
 )
 from source_recordings.components.login import ReloginAuthenticator
 from source_recordings.components.pagination import OnceOnlyCursor, OverlappingOffset
@@ -314,8 +314,7 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         if isinstance(requester.error_handler, CountingErrorHandler):
             requester.error_handler.stream_name = name
             requester.error_handler.skips = self._skips
-        # The CDK logs every answer that it ignores; `skips` says it in one line.
-        requester.logger.addFilter(not_info)
+        requester.logger.addFilter(terse)
         session = requester._http_client._session
         # A redirect would take the request, a login's body included, wherever it says.
         session.get_redirect_target = _nowhere  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, islice
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -27,11 +28,55 @@ CHECKPOINT_SECONDS = 2.0
 ReadSlice = Callable[[StreamSlice], Iterable[Record]]
 
 
-@dataclass
-class Halt:
-    """Set once a stream met an error that no further request can mend, such as a rejected key."""
+Answer = TypeVar("Answer")
 
-    flag: threading.Event = field(default_factory=threading.Event)
+
+class Scout:
+    """Lets one thread ask first, until there is an answer: a rejected key is met once, not by every thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answered = False
+        self._refusal: AirbyteTracedException | None = None
+
+    def __call__(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` gives; raises the config error that any thread's first `ask` raised."""
+        if self._is_open():
+            with self._lock:
+                if self._is_open():
+                    return self._first(ask)
+        if self._refusal:
+            raise self._refusal
+        return ask()
+
+    def _is_open(self) -> bool:
+        return not self._answered and not self._refusal
+
+    def _first(self, ask: Callable[[], Answer]) -> Answer:
+        try:
+            return ask()
+        except AirbyteTracedException as error:
+            if error.failure_type == FailureType.config_error:
+                self._refusal = error
+            raise
+        finally:
+            self._answered = self._refusal is None
+
+
+class Halt:
+    """Ends a stream at the first error that no further request can mend, and says it once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._halted = False
+
+    def __bool__(self) -> bool:
+        return self._halted
+
+    def is_first(self) -> bool:
+        with self._lock:
+            was, self._halted = self._halted, True
+            return not was
 
 
 class StreamPartition(Partition):
@@ -49,11 +94,12 @@ class StreamPartition(Partition):
         self._halt = halt
         self._records = records
         self.abandoned = False
+        """Whether the stream ended before this was read: then it must not count as read."""
 
     def read(self) -> Iterator[Record]:
         """Yields the records; raises an AirbyteTracedException that says what happened and what to do."""
-        if self._halt.flag.is_set():
-            self.abandoned = True
+        self.abandoned = bool(self._halt)
+        if self.abandoned:
             return
         try:
             for record in self._records():
@@ -65,8 +111,9 @@ class StreamPartition(Partition):
                 )
         except Exception as error:
             explanation = explained(error, self._stream_name)
-            if explanation.failure_type == FailureType.config_error:
-                self._halt.flag.set()
+            if explanation.failure_type == FailureType.config_error and not self._halt.is_first():
+                self.abandoned = True
+                return
             raise explanation from error
 
     def to_slice(self) -> StreamSlice:
@@ -90,7 +137,7 @@ class Partitions(PartitionGenerator):
     def generate(self) -> Iterator[Partition]:
         halt = Halt()
         for stream_slice in self.slices():
-            if halt.flag.is_set():
+            if halt:
                 return
             yield StreamPartition(
                 self.stream_name,
@@ -108,12 +155,15 @@ class Rows:
     cursor: WindowCursor
     key: str
     may_repeat: bool
+    _scout: Scout = field(default_factory=Scout)
     _timeless: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, stream_slice: StreamSlice) -> Iterator[Record]:
         seen: set[int] = set()
-        for row in self.read(stream_slice):
+        rows = iter(self.read(stream_slice))
+        first = self._scout(lambda: list(islice(rows, 1)))
+        for row in chain(first, rows):
             if not self.cursor.accepts(row, stream_slice):
                 continue
             key = hash(row.data.get(self.key))
@@ -197,15 +247,20 @@ class FanOut:
 
     executor: Executor
     ahead: int
+    _scout: Scout = field(default_factory=Scout)
 
     def __call__(
         self, jobs: Jobs[Item], items: Iterable[Item]
     ) -> Iterator[tuple[Item, list[Record] | AirbyteTracedException]]:
         """A job's error comes in its place; a config error is raised, as it would fail every further job too."""
         waiting: deque[tuple[Item, Future[list[Record]]]] = deque()
+
+        def read(item: Item) -> list[Record]:
+            return self._scout(lambda: list(jobs.read(item)))
+
         try:
             for item in items:
-                waiting.append((item, self.executor.submit(lambda i: list(jobs.read(i)), item)))
+                waiting.append((item, self.executor.submit(read, item)))
                 if len(waiting) >= self.ahead:
                     yield self._result(*waiting.popleft())
             while waiting:
