@@ -61,17 +61,17 @@ def send(
 ) -> requests.Response:
     """The answer as the adapter hands it on."""
 
-    def answer(
-        adapter: HTTPAdapter, request: requests.PreparedRequest, *_: Any
-    ) -> requests.Response:
-        raw = HTTPResponse(
-            io.BufferedReader(Pieces(body, size), 8192), status=status, preload_content=False
-        )
-        return adapter.build_response(request, raw)
+    class Answer(HTTPAdapter):
+        def send(
+            self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+        ) -> requests.Response:
+            raw = io.BufferedReader(Pieces(body, size), 8192)
+            return self.build_response(
+                request, HTTPResponse(raw, status=status, preload_content=False)
+            )
 
     request = requests.Request("GET", "https://tether.example.com/x").prepare()
-    with patch.object(HTTPAdapter, "send", answer):
-        return InlineAdapter("audioData", files).send(request)
+    return InlineAdapter("audioData", files, Answer()).send(request)
 
 
 def taken(files: InlineFiles, token: str) -> tuple[bytes, str | None]:

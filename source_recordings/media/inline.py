@@ -3,13 +3,13 @@
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Any
 from uuid import uuid4
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from source_recordings.media.names import media_type
@@ -111,24 +111,24 @@ class InlineFiles:
         return inline
 
 
-class InlineAdapter(HTTPAdapter):
+class InlineAdapter(BaseAdapter):
     """Takes one field's text out of JSON answers as they arrive; everybody above sees a small answer with a token in it."""
 
-    def __init__(self, field: str, files: InlineFiles, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, field: str, files: InlineFiles, inner: BaseAdapter) -> None:
+        """`inner` sends the requests."""
+        super().__init__()
         self._key = re.compile(_KEY.format(re.escape(field)).encode())
         self._files = files
+        self._inner = inner
+
+    def close(self) -> None:
+        self._inner.close()
 
     def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
-        verify: bool | str = True,
-        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
-        proxies: Mapping[str, str] | None = None,
+        self, request: requests.PreparedRequest, stream: bool = False, *args: Any, **kwargs: Any
     ) -> requests.Response:
-        response = super().send(request, stream, timeout, verify, cert, proxies)
+        response = self._inner.send(request, True, *args, **kwargs)
+        response.connection = self  # type: ignore[attr-defined]
         if response.status_code == 200:
             tokens: list[str] = []
             body = b"".join(self._without_field(response.iter_content(CHUNK), tokens))

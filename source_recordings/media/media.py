@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from typing import Any
 
 from airbyte_cdk.models import AirbyteRecordMessageFileReference, FailureType
@@ -19,7 +19,7 @@ from airbyte_cdk.utils import AirbyteTracedException
 from source_recordings.media.download import TooLarge, download
 from source_recordings.media.inline import TOKEN, InlineAdapter, InlineFiles
 from source_recordings.media.names import EXTENSIONS, relative_path
-from source_recordings.media.source import CONNECTIONS, Api, Expired, Missing, Source, Storage
+from source_recordings.media.source import Api, Expired, Missing, Source, Storage
 from source_recordings.media.staging import Part, Staging
 
 MEGABYTE = 1_000_000
@@ -28,14 +28,6 @@ DEFAULT_MAX_MEGABYTES = 1000
 # `InterpolatedString` would make a number of a name that looks like one; with this in the place of the slashes it can't,
 # and a slash in an id is no folder.
 _SLASH = "\x00"
-
-
-@dataclass
-class Shared:
-    """What the file streams of a sync have in common."""
-
-    staging: Staging
-    storage: Storage = field(default_factory=Storage)
 
 
 class Media:
@@ -50,31 +42,36 @@ class Media:
         *,
         provider: str,
         properties: Collection[str],
-        shared: Shared,
+        staging: Staging,
+        storage: Storage,
+        slots: BoundedSemaphore,
         include_files: bool = True,
     ) -> None:
         """The first three are those of the stream's FileUploader, built by the CDK.
 
         `properties` are the names in the stream's schema: nothing else of a row goes into its record, no short-lived
-        address for example. Without `include_files` records come without their files.
+        address for example. As many downloads run at once as there are `slots`. Without `include_files` records come
+        without their files.
         """
         self._api = Api(requester, config[provider]["base_url"], provider.title())
         self._target = download_target_extractor
         self._name = InterpolatedString(filename_extractor.replace("/", _SLASH), parameters={})
         self._config = config
         self.properties = tuple(properties)
-        self.staging = shared.staging
-        self._storage = shared.storage
+        self.staging = staging
+        self._storage = storage
+        self._slots = slots
         self._include_files = include_files
         self._limit = int(config.get("max_file_size_mb") or DEFAULT_MAX_MEGABYTES) * MEGABYTE
-        self.inline = InlineFiles(shared.staging.part if include_files else None, self._limit)
+        self.inline = InlineFiles(staging.part if include_files else None, self._limit)
 
     def take_inline(self, stream: DefaultStream, field: str) -> None:
         """Has the answers to the stream's requests freed of the file in this field while they arrive."""
         factory = stream._stream_partition_generator._partition_factory  # type: ignore[attr-defined]
         session = factory._retriever.requester._http_client._session
         for scheme in ("https://", "http://"):
-            session.mount(scheme, InlineAdapter(field, self.inline, pool_maxsize=CONNECTIONS))
+            adapter = InlineAdapter(field, self.inline, session.get_adapter(scheme))
+            session.mount(scheme, adapter)
 
     def fetch(self, row: Record, again: Callable[[], Record | None] | None = None) -> Record:
         """The row as a record, with its file in the staging directory unless `media_status` says why not.
@@ -122,7 +119,7 @@ class Media:
         source = Source(target, self._api, self._storage, renew)
         what = f"The file {'/'.join(segments[:1] + segments[-1:])}"
         try:
-            with self.staging.part() as part:
+            with self._slots, self.staging.part() as part:
                 said = download(source, part, self._limit, what, told_bytes)
                 return self._stored(part, segments, said or told_type)
         except TooLarge as error:
