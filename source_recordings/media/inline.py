@@ -128,7 +128,7 @@ class InlineAdapter(BaseAdapter):
         self, request: requests.PreparedRequest, stream: bool = False, *args: Any, **kwargs: Any
     ) -> requests.Response:
         response = self._inner.send(request, True, *args, **kwargs)
-        response.connection = self  # type: ignore[attr-defined]
+        response.connection = self  # type: ignore[assignment]
         if response.status_code == 200:
             tokens: list[str] = []
             body = b"".join(self._without_field(response.iter_content(CHUNK), tokens))
