@@ -1,0 +1,64 @@
+"""Fixtures of the integration tests: the sandbox, and the connector as a program of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration_tests.syncing import sandbox_config
+from sandbox import Sandbox
+from unit_tests.harness import Connector, Output
+
+pytest_plugins = ["airbyte_cdk.test.standard_tests.pytest_hooks"]
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# In the past, so that nothing in the sandbox is younger than the connector's own clock.
+NOW = datetime(2024, 11, 1, 9, 30, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="session")
+def still_sandbox() -> Iterator[Sandbox]:
+    """A sandbox for tests that change nothing in it."""
+    with Sandbox(seed=5, size=150, now=NOW) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def still_config(still_sandbox: Sandbox) -> dict[str, Any]:
+    return sandbox_config(still_sandbox)
+
+
+@pytest.fixture
+def connector(tmp_path: Path) -> Connector:
+    """The connector's commands in this process."""
+    return Connector(tmp_path)
+
+
+class Program(Connector):
+    """The connector's commands in a process of their own, as the platform runs them."""
+
+    interpreter: tuple[str, ...] = (sys.executable, "-m", "source_recordings")
+    environment: Mapping[str, str] = {}
+
+    def command(self, *arguments: str) -> Output:
+        done = subprocess.run(
+            [*self.interpreter, *arguments],
+            capture_output=True,
+            cwd=REPOSITORY,
+            env={**os.environ, **self.environment},
+            timeout=120,
+            check=False,
+        )
+        return Output(done.stdout.decode(), done.returncode, done.stderr.decode())
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
