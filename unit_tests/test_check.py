@@ -1,0 +1,196 @@
+"""check: one request per connected provider, side by side, and a sentence for each that failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+import requests_mock
+
+from unit_tests.harness import DETAILS, LISTS, LOGIN, TETHER, Case, Connector, config
+
+FIRST = [LISTS[0], *LISTS[2:]]
+every_provider = pytest.mark.parametrize("case", FIRST, ids=[case.provider for case in FIRST])
+ALL = [case.provider for case in FIRST]
+
+
+@every_provider
+def test_one_small_request_is_enough(
+    case: Case, connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """A cheap authenticated request -> one row of the listing, no page more."""
+    more = {"nextPageToken": "x", "nextCursor": "x", "next_cursor": "x", "has_more": True}
+    api.get(case.url, json={**case.answer, **more, "total": 5000})
+
+    output = connector.check(config(case.provider))
+
+    assert output.connection == {"status": "SUCCEEDED"}
+    assert output.exit_code == 0
+    (request,) = api.request_history
+    assert request.qs["limit"] == ["1"]
+
+
+@every_provider
+def test_an_empty_account_is_fine(
+    case: Case, connector: Connector, api: requests_mock.Mocker
+) -> None:
+    empty = {key: [] if isinstance(v, list) else v for key, v in case.answer.items()}
+    api.get(case.url, json={**empty, **({"total": 0} if "total" in empty else {})})
+
+    assert connector.check(config(case.provider)).connection["status"] == "SUCCEEDED"
+    assert api.call_count == 1
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "401": {"status_code": 401},
+    "403": {"status_code": 403},
+    "404": {"status_code": 404},
+    "429": {"status_code": 429, "headers": {"Retry-After": "30"}},
+    "500": {"status_code": 500},
+    "302": {"status_code": 302, "headers": {"Location": "https://example.org/login"}},
+    "html": {"text": "<html>"},
+    "no host": {"exc": requests.exceptions.ConnectionError("Name or service not known")},
+    "time-out": {"exc": requests.exceptions.ConnectTimeout("slow")},
+    "TLS": {"exc": requests.exceptions.SSLError("self-signed certificate")},
+}
+
+
+@every_provider
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_failure_names_the_provider_and_takes_one_request(
+    case: Case, fault: str, connector: Connector, api: requests_mock.Mocker, naps: list[float]
+) -> None:
+    """Whoever fills in the form waits -> no retry, no wait -> FAILED with the provider's name."""
+    api.get(case.url, **FAULTS[fault])
+
+    output = connector.check(config(case.provider))
+
+    assert output.connection["status"] == "FAILED"
+    assert case.provider in output.connection["message"].lower()
+    assert (api.call_count, naps) == (1, [])
+    assert output.exit_code == 0
+
+
+@every_provider
+@pytest.mark.parametrize(
+    ("fault", "key"),
+    [
+        ("401", {"bird": "access_key", "tether": "credentials"}),
+        ("no host", dict.fromkeys(ALL, "base_url")),
+        ("TLS", dict.fromkeys(ALL, "base_url")),
+        ("302", dict.fromkeys(ALL, "base_url")),
+    ],
+    ids=["401", "no host", "TLS", "302"],
+)
+def test_a_failure_says_which_key_to_check(
+    case: Case,
+    fault: str,
+    key: dict[str, str],
+    connector: Connector,
+    api: requests_mock.Mocker,
+) -> None:
+    api.get(case.url, **FAULTS[fault])
+
+    message = connector.check(config(case.provider)).connection["message"]
+
+    assert key.get(case.provider, "api_key") in message
+
+
+@pytest.mark.parametrize("case", [LISTS[0], LISTS[2]], ids=["bird", "amigo"])
+def test_an_unknown_workspace_is_called_so(
+    case: Case, connector: Connector, api: requests_mock.Mocker
+) -> None:
+    api.get(case.url, status_code=404)
+
+    message = connector.check(config(case.provider)).connection["message"]
+
+    assert f"`{case.provider}.workspace_id`" in message
+
+
+def test_all_that_failed_are_reported_together(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """Five accounts -> five requests -> one message with everything to repair, not one a run."""
+    for case in FIRST:
+        api.get(case.url, status_code=401)
+    api.get(LISTS[3].url, json=LISTS[3].answer)
+    api.get(LISTS[4].url, exc=requests.exceptions.ConnectionError("refused"))
+
+    output = connector.check(config(*ALL))
+
+    message = output.connection["message"]
+    for word in ("`bird.access_key`", "`amigo.api_key`", "`tether.credentials`", "Bota"):
+        assert word in message
+    assert "quo" not in message.lower()
+    assert api.call_count == 5
+
+
+@pytest.mark.parametrize("case", DETAILS, ids=str)
+def test_with_ids_the_first_one_is_asked_for(
+    case: Case, connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """Contract: an id list uses the get endpoints only -> so does check, with a single id."""
+    if case.stream in ("amigo_recording_urls", "quo_call_transcripts"):
+        pytest.skip("check asks the provider's first stream")
+    settings = case.config
+    assert case.by_id
+    for keys in settings.values():
+        for value in keys.values() if isinstance(keys, dict) else []:
+            if isinstance(value, list):
+                value += [f"{case.by_id}-2", f"{case.by_id}-3"]
+    api.get(case.url, json=case.answer)
+
+    output = connector.check(settings)
+
+    assert output.connection["status"] == "SUCCEEDED"
+    assert [request.url for request in api.request_history] == [case.url]
+
+
+def test_a_first_id_without_a_recording_is_no_failure(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """404 of a detail means that there is no recording (any more) -> host, key and workspace are fine."""
+    case = DETAILS[3]
+    api.get(case.url, status_code=404)
+
+    assert connector.check(case.config).connection["status"] == "SUCCEEDED"
+
+
+def test_a_good_login_is_a_login_and_a_request(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    api.post(f"{TETHER}/api/auth/login", json={"token": "t0ken"})
+    api.get(LISTS[5].url, json=LISTS[5].answer)
+
+    output = connector.check(config(tether={"credentials": LOGIN}))
+
+    assert output.connection["status"] == "SUCCEEDED"
+    assert [request.method for request in api.request_history] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_a_refused_login_is_called_so(
+    status: int, connector: Connector, api: requests_mock.Mocker, naps: list[float]
+) -> None:
+    api.post(f"{TETHER}/api/auth/login", status_code=status)
+
+    output = connector.check(config(tether={"credentials": LOGIN}))
+
+    assert output.connection["status"] == "FAILED"
+    assert "tether" in output.connection["message"].lower()
+    if status < 500:
+        assert "`tether.credentials.password`" in output.connection["message"]
+    assert (api.call_count, naps) == (1, [])
+
+
+def test_a_message_is_a_sentence_without_internals(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    for case in FIRST:
+        api.get(case.url, status_code=500, text="<html>stack</html>")
+
+    message = connector.check(config(*ALL)).connection["message"]
+
+    for word in ("Traceback", "Exception", "<html>", "{{", "None", "https://"):
+        assert word not in message
