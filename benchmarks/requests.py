@@ -175,7 +175,8 @@ def final_calls(stream: str, kept: list[Row]) -> set[str]:
     key = COSTS[stream].detail_of
     if not key:
         return set()
-    final, open_ = set(), set()
+    final: set[str] = set()
+    open_: set[str] = set()
     for row in kept:
         over = (
             stream.startswith("amigo")

@@ -285,10 +285,9 @@ def cursor_of(stream: str) -> str:
 
 
 def recent(row: Row, stream: str) -> bool:
-    time = row.get(cursor_of(stream))
-    return bool(time) and datetime.fromisoformat(
-        time.replace("Z", "+00:00")
-    ) > NOW - LOOKBACK + timedelta(hours=1)
+    time = str(row.get(cursor_of(stream)) or "1970-01-01T00:00:00Z")
+    moment = datetime.fromisoformat(time.replace("Z", "+00:00"))
+    return moment > NOW - LOOKBACK + timedelta(hours=1)
 
 
 def is_final(row: Row, stream: str) -> bool:

@@ -1,11 +1,13 @@
 """Checks a config against the spec and says what is wrong in words that name the key."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from jsonschema import Draft7Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 Schema = Mapping[str, Any]
 
@@ -49,12 +51,28 @@ def _in_provider(name: str, section: Any, schema: Schema) -> Iterator[str]:
         yield from _in_value(section, connected, name)
 
 
+def _whole_pattern(
+    _validator: Any, pattern: str, instance: Any, _schema: Schema
+) -> Iterator[ValidationError]:
+    """`pattern` as the Airbyte UI has it: a line break at the end is no match, as `$` is in Python."""
+    if isinstance(instance, str) and not re.fullmatch(pattern, instance):
+        yield ValidationError("does not match")
+
+
+Validator = extend(Draft7Validator, {"pattern": _whole_pattern})  # type: ignore[no-untyped-call]
+
+
 def _in_value(value: Any, schema: Schema, path: str) -> Iterator[str]:
-    validator = Draft7Validator(schema, format_checker=FormatChecker())
+    validator = Validator(schema, format_checker=FormatChecker())
+    told = set()
     for error in sorted(
         validator.iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]
     ):
-        yield from _in_words(error, path)
+        # A key that is wrong in two ways is told once.
+        where = (*error.absolute_path, error.validator == "required")
+        if where not in told:
+            told.add(where)
+            yield from _in_words(error, path)
 
 
 def _in_words(error: ValidationError, root: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.logger import PRINT_BUFFER
-from airbyte_cdk.models import ConnectorSpecification
+from airbyte_cdk.models import ConnectorSpecification, FailureType
 from airbyte_cdk.utils import AirbyteTracedException
 
 from source_recordings.components.errors import UserError, without_stack_trace
@@ -47,12 +47,21 @@ def run(args: list[str] | None = None) -> None:
                 print(f"{message}\n", end="")
         except Exception as error:  # noqa: BLE001  whatever it is, it becomes a message of the protocol
             failed = True
-            if not isinstance(error, AirbyteTracedException):
-                error = AirbyteTracedException.from_exception(error)
-                logger.fatal(error.message, exc_info=error)
-            error.emit_message()
+            _as_traced(error).emit_message()
     if failed:
         sys.exit(1)
+
+
+def _as_traced(error: Exception) -> AirbyteTracedException:
+    if not isinstance(error, AirbyteTracedException):
+        logger.fatal("The connector met an error that it does not know.", exc_info=error)
+        return AirbyteTracedException.from_exception(
+            error,
+            message=f"The connector met an error that it does not know: {type(error).__name__}.",
+        )
+    if error.failure_type == FailureType.config_error and not isinstance(error, UserError):
+        return UserError(str(error), internal_message=error.internal_message)
+    return error
 
 
 def create_source(parsed: Namespace) -> SourceRecordings:

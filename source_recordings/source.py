@@ -8,18 +8,21 @@ from urllib.parse import quote
 
 from airbyte_cdk.models import (
     AirbyteConnectionStatus,
+    AirbyteErrorTraceMessage,
     AirbyteMessage,
     AirbyteStateMessage,
     ConfiguredAirbyteCatalog,
+    FailureType,
     Status,
 )
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
+from airbyte_cdk.utils import AirbyteTracedException
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, get_secrets
 
 from source_recordings.check import check_providers
-from source_recordings.components.errors import Skips
+from source_recordings.components.errors import Explained, Skips, UserError
 from source_recordings.components.factory import RecordingsComponentFactory
 from source_recordings.components.workers import Workers
 from source_recordings.manifest import build_manifest
@@ -76,11 +79,27 @@ class SourceRecordings(ConcurrentDeclarativeSource):
         catalog: ConfiguredAirbyteCatalog,
         state: list[AirbyteStateMessage] | None = None,
     ) -> Iterator[AirbyteMessage]:
+        """Raises a config error at the end if the catalog asks for streams that the config does not offer."""
+        failures: dict[str, AirbyteErrorTraceMessage] = {}
         try:
             with self._workers:
-                yield from super().read(logger, config, catalog, state)
+                for message in super().read(logger, config, catalog, state):
+                    _note_failure(message, failures)
+                    yield message
+        except AirbyteTracedException as error:
+            # The CDK calls the end of any sync with an error a config error, and quotes the errors' internals.
+            if not failures:
+                raise
+            raise _summary(failures) from error
         finally:
             self._skips.log()
+        offered = {stream["name"] for stream in self._stream_configs(self._source_config)}
+        missing = sorted({s.stream.name for s in catalog.streams} - offered)
+        if missing:
+            raise UserError(
+                f"The config does not offer: {', '.join(missing)}. Connect the provider, take away its list of IDs, or take "
+                "these streams out of the sync. All others have been synced."
+            )
 
     def _hide_secrets(self, config: Mapping[str, Any]) -> None:
         """Hides secrets from logs also in the forms that they take in a JSON body and in a URL."""
@@ -88,3 +107,20 @@ class SourceRecordings(ConcurrentDeclarativeSource):
         for secret in get_secrets(spec, config):
             for form in {str(secret), json.dumps(str(secret))[1:-1], quote(str(secret), safe="")}:
                 add_to_secrets(form)
+
+
+def _note_failure(message: AirbyteMessage, failures: dict[str, AirbyteErrorTraceMessage]) -> None:
+    error = message.trace.error if message.trace else None
+    if error and error.stream_descriptor:
+        first = failures.setdefault(error.stream_descriptor.name, error)
+        if first.failure_type == FailureType.config_error:
+            failures[error.stream_descriptor.name] = error
+
+
+def _summary(failures: dict[str, AirbyteErrorTraceMessage]) -> Explained:
+    """The end of a sync in which streams failed: what each has said, and what kind of error it is as a whole."""
+    said = "\n".join(f"{name}: {failures[name].message}" for name in sorted(failures))
+    message = f"These streams could not be read to their end:\n{said}"
+    if all(error.failure_type == FailureType.config_error for error in failures.values()):
+        return UserError(message)
+    return Explained(message=message, failure_type=FailureType.transient_error)

@@ -42,7 +42,7 @@ def walk(
         page = a_list[offset : offset + PAGE]
         seen += page
         token = pages.next_page_token(answer(page, len(a_list)), len(page), None, token)
-        if token is None:
+        if not token:  # what ends a list for the CDK
             return seen, request
         for change in (changes or {}).get(request, []):
             change(a_list)

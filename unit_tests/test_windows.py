@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from unittest.mock import patch
@@ -34,7 +34,7 @@ Server = Callable[[list[datetime], Interval], list[datetime]]
 def cursor(
     start: datetime = BEGINNING,
     end: datetime | None = None,
-    state: dict[str, Any] | None = None,
+    state: MutableMapping[str, Any] | None = None,
     *,
     strict: bool = False,
     lookback: timedelta = timedelta(0),
@@ -51,8 +51,8 @@ def cursor(
         ),
         cursor_field=CursorField("created"),
         slice_boundary_fields=("start_time", "end_time"),
-        start=start,
-        end_provider=lambda: NOW,
+        start=start,  # type: ignore[arg-type]  # any comparable kind of value to the CDK
+        end_provider=lambda: NOW,  # type: ignore[arg-type,return-value]
         lookback_window=lookback,
         slice_range=step,
         cursor_granularity=timedelta(microseconds=1),

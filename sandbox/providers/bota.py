@@ -215,7 +215,9 @@ class Bota(Provider):
             "duration_ms": (life.ended - life.started) // 1000 if good else None,
             "segments": segments,
             "text": " ".join(s["text"] for s in segments) if segments is not None else None,
-            "error": "the audio could not be decoded" if done and not good else None,
+            "error": {"code": "audio_corrupt", "message": "The audio could not be decoded"}
+            if done and not good
+            else None,
             "created_at": _iso(life.transcription),
             "completed_at": _iso(life.transcribed) if done else None,
             "started_at": None if status == "pending" else _iso(life.transcription + 20 * SECOND),

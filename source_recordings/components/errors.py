@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import requests
@@ -75,11 +76,21 @@ def without_bodies(text: str) -> str:
     return text.split(" Request (body):", 1)[0]
 
 
+def vendor_of(stream_name: str) -> str:
+    """The provider's name as people write it."""
+    return stream_name.split("_", 1)[0].title()
+
+
 def explained(error: Exception, stream_name: str) -> Explained:
     """The error with a message that names the provider and says what to do or what happens next."""
     if isinstance(error, Explained):
         return error
-    vendor = stream_name.split("_", 1)[0].title()
+    vendor = vendor_of(stream_name)
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        # Its text is the header, the credential that is.
+        return UserError(
+            f"{vendor}'s credential has characters that a request can't carry. Copy it again."
+        )
     if not isinstance(error, AirbyteTracedException):
         return Explained(
             message=f"{vendor}: stream {stream_name} met an answer that it can't read ({type(error).__name__}).",
@@ -87,26 +98,17 @@ def explained(error: Exception, stream_name: str) -> Explained:
             failure_type=FailureType.system_error,
             exception=error,
         )
+    text = str(error)
+    # The connection check has no second try, and then the CDK gives the last try's error.
+    if isinstance(error._exception, BaseBackoffException):
+        said = str(error._exception).split("Error: ", 1)[-1]
+        text = f"{vendor} did not give an answer: {said}"
     internal = without_bodies(error.internal_message or "")
-    last_try = error._exception if isinstance(error._exception, BaseBackoffException) else None
     if error.failure_type == FailureType.config_error:
-        return UserError(_account(last_try) if last_try else str(error), internal_message=internal)
-    if last_try:
-        text = f"{vendor} did not give an answer to a request of stream {stream_name}: {_account(last_try)} {NEXT_STEP}"
-    else:
-        text = str(error)
+        return UserError(text, internal_message=internal)
     return Explained(
         message=text, internal_message=internal, failure_type=error.failure_type, exception=error
     )
-
-
-def _account(last_try: BaseBackoffException) -> str:
-    """What the last try met, without the request's URL: it may carry a signature."""
-    said = str(last_try).split("Error: ", 1)[-1]
-    answer = last_try.response
-    if isinstance(answer, requests.Response) and "HTTP" not in said:
-        return f"{said.rstrip('.')} (HTTP {answer.status_code})."
-    return said
 
 
 def _network_account(error: Exception) -> str:
@@ -142,11 +144,25 @@ class Skips:
                 )
 
 
-class CountingErrorHandler(DefaultErrorHandler):
-    """The CDK's error handler, which also counts the answers that it ignores."""
+class PatientErrorHandler(DefaultErrorHandler):
+    """The CDK's error handler, which tells "slow down" from "broken" and counts the answers that it ignores.
+
+    The CDK has one number of tries for both, so that a provider that says 429 six times fails the sync. Here a 429 is
+    waited out for hours; everything else is tried `max_retries` times again and then fails with words for a person.
+    """
+
+    RATE_LIMITED_TRIES = 1000
+    RATE_LIMITED_SECONDS = 6 * 60 * 60
 
     stream_name: str = ""
     skips: Skips | None = None
+
+    def __post_init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__post_init__(parameters)
+        self._retries = int(self.max_retries or 0)
+        self.max_retries = self.RATE_LIMITED_TRIES
+        self.max_time = self.RATE_LIMITED_SECONDS
+        self._thread = local()  # a thread tries one request at a time
 
     def interpret_response(
         self, response_or_exception: requests.Response | Exception | None
@@ -156,7 +172,31 @@ class CountingErrorHandler(DefaultErrorHandler):
             resolution = replace(resolution, error_message=_network_account(response_or_exception))
         if resolution.response_action == ResponseAction.IGNORE and self.skips:
             self.skips.add(self.stream_name, resolution.error_message or "ignored")
-        return resolution
+        if resolution.response_action != ResponseAction.RETRY:
+            self._thread.tries = 0
+            return resolution
+        self._thread.tries = getattr(self._thread, "tries", 0) + 1
+        if self._thread.tries <= self._retries:
+            return resolution
+        self._thread.tries = 0
+        return self._gave_up(resolution, response_or_exception)
+
+    def _gave_up(
+        self, resolution: ErrorResolution, last: requests.Response | Exception | None
+    ) -> ErrorResolution:
+        said = resolution.error_message or "no reason given"
+        if resolution.failure_type == FailureType.config_error:
+            return replace(resolution, response_action=ResponseAction.FAIL)
+        if isinstance(last, requests.Response):
+            said = f"{said.rstrip('.')} (HTTP {last.status_code})."
+        return ErrorResolution(
+            response_action=ResponseAction.FAIL,
+            failure_type=FailureType.transient_error,
+            error_message=(
+                f"{vendor_of(self.stream_name)} did not give an answer to a request of stream {self.stream_name}, "
+                f"{self._retries + 1} tries: {said} {NEXT_STEP}"
+            ),
+        )
 
 
 class RetryThenFailFilter(HttpResponseFilter):
@@ -187,3 +227,22 @@ class WhenAsked(BackoffStrategy):
         if response_or_exception.status_code not in (429, 503):
             return None
         return self._strategy.backoff_time(response_or_exception, attempt_count)
+
+
+class Capped(BackoffStrategy):
+    """An exponential wait that stops growing after about a minute."""
+
+    def __init__(self, strategy: BackoffStrategy) -> None:
+        self._strategy = strategy
+
+    def backoff_time(
+        self,
+        response_or_exception: requests.Response | requests.RequestException | None,
+        attempt_count: int,
+    ) -> float | None:
+        return self._strategy.backoff_time(response_or_exception, min(attempt_count, 6))
+
+
+def no_debug(record: logging.LogRecord) -> bool:
+    """A log filter for the login: its bodies are the password and the token."""
+    return record.levelno != logging.DEBUG

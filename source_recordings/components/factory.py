@@ -10,7 +10,7 @@ the package they become:
 | OffsetIncrement                            | OverlappingOffset       | no row lost from a list that changes              |
 | CursorPagination                           | OnceOnlyCursor          | an error instead of an endless loop               |
 | SessionTokenAuthenticator                  | ReloginAuthenticator    | a new login after a 401, one for all streams      |
-| DefaultErrorHandler, HttpResponseFilter    | CountingErrorHandler, RetryThenFailFilter | skips counted, errors after retries |
+| DefaultErrorHandler, HttpResponseFilter    | PatientErrorHandler, RetryThenFailFilter | skips counted, errors after retries |
 | HttpRequester                              | the same                | redirects are not followed                        |
 """
 
@@ -62,14 +62,17 @@ from airbyte_cdk.sources.declarative.requesters.error_handlers.backoff_strategie
 )
 from airbyte_cdk.sources.streams.concurrent.cursor import Cursor
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
+from airbyte_cdk.sources.streams.http.error_handlers import BackoffStrategy
 from airbyte_cdk.sources.types import Config, Record, StreamSlice
 from pydantic.v1 import BaseModel
 
 from source_recordings.components.errors import (
-    CountingErrorHandler,
+    Capped,
+    PatientErrorHandler,
     RetryThenFailFilter,
     Skips,
     WhenAsked,
+    no_debug,
     terse,
 )
 from source_recordings.components.login import ReloginAuthenticator
@@ -274,17 +277,17 @@ class RecordingsComponentFactory(ModelToComponentFactory):
 
     def create_default_error_handler(
         self, model: DefaultErrorHandlerModel, config: Config, **kwargs: Any
-    ) -> CountingErrorHandler:
+    ) -> PatientErrorHandler:
         stock = super().create_default_error_handler(model, config, **kwargs)
-        strategies = [
+        strategies: list[BackoffStrategy] = [
             WhenAsked(s)
             if isinstance(
                 s, (WaitTimeFromHeaderBackoffStrategy, WaitUntilTimeFromHeaderBackoffStrategy)
             )
-            else s
+            else Capped(s)
             for s in stock.backoff_strategies or []
         ]
-        return CountingErrorHandler(
+        return PatientErrorHandler(
             parameters=model.parameters or {},
             config=config,
             response_filters=stock.response_filters,
@@ -311,10 +314,12 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         self, model: HttpRequesterModel, config: Config, *args: Any, name: str, **kwargs: Any
     ) -> HttpRequester:
         requester = super().create_http_requester(model, config, *args, name=name, **kwargs)
-        if isinstance(requester.error_handler, CountingErrorHandler):
+        if isinstance(requester.error_handler, PatientErrorHandler):
             requester.error_handler.stream_name = name
             requester.error_handler.skips = self._skips
         requester.logger.addFilter(terse)
+        if name.endswith("_login_requester"):
+            requester.logger.addFilter(no_debug)
         session = requester._http_client._session
         # A redirect would take the request, a login's body included, wherever it says.
         session.get_redirect_target = _nowhere  # type: ignore[method-assign]

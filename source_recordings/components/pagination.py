@@ -120,6 +120,10 @@ class Offset(int):
     seen: set[int]
     steps_back: int
 
+    def __bool__(self) -> bool:
+        """The CDK takes a token that is false for the end of the list; 0 is where a walk may have to go back to."""
+        return True
+
 
 @dataclass
 class OverlappingOffset(PaginationStrategy):
@@ -151,7 +155,7 @@ class OverlappingOffset(PaginationStrategy):
         page_size_override: int | None = None,
         stream_slice: StreamSlice | None = None,
     ) -> Offset | None:
-        here: int = last_page_token_value or 0
+        here = int(last_page_token_value or 0)
         seen: set[int] = getattr(last_page_token_value, "seen", set())
         steps_back: int = getattr(last_page_token_value, "steps_back", 0)
         keys = [hash(row.get(self.row_key)) for row in self.extractor.extract_records(response)]

@@ -9,12 +9,12 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, cast
 
-from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor
 from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
 from airbyte_cdk.sources.types import Record, StreamSlice
-from airbyte_cdk.utils import AirbyteTracedException
 from airbyte_cdk.utils.datetime_helpers import ab_datetime_parse
+
+from source_recordings.components.errors import UserError
 
 Interval = tuple[datetime, datetime]
 
@@ -69,14 +69,11 @@ class WindowCursor(ConcurrentCursor):
                 self._concurrent_state["slices"] = [{"start": self._start, "end": self._start}]
             self.settled = Settled(state.get("settled") or {})
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-            raise AirbyteTracedException(
-                message=(
-                    f"The saved state of stream {stock._stream_name} can't be read. Give the connector the state that it "
-                    "printed last, or none to start again from the start date."
-                ),
+            raise UserError(
+                f"The saved state of stream {stock._stream_name} can't be read. Give the connector the state that it "
+                "printed last, or none to start again from the start date.",
                 internal_message=f"state of {stock._stream_name}: {error!r}",
-                failure_type=FailureType.config_error,
-            ) from error
+            ) from None
         # What the CDK keeps as any comparable kind of value is time here.
         self._beginning = cast(datetime, stock._start)
         self._lookback = cast(timedelta | None, stock._lookback_window) or timedelta(0)
