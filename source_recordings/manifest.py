@@ -24,14 +24,20 @@ def provider_folders() -> list[Path]:
     return sorted((f for f in folders if (f / "provider.yaml").is_file()), key=lambda f: f.name)
 
 
-def build_manifest() -> dict[str, Any]:
-    """The whole manifest: every stream's schema inline, `$ref`s only within it."""
+def build_manifest(*, files: bool = True) -> dict[str, Any]:
+    """The whole manifest: every stream's schema inline, `$ref`s only within it.
+
+    Without `files`, it is what runs outside of the package: the file streams need the package's downloader.
+    """
     manifest: dict[str, Any] = _load(PACKAGE / "manifest.yaml")
     spec = manifest["spec"]
     for order, folder in enumerate(provider_folders()):
         provider = _load(folder / "provider.yaml")
         name = folder.name
         _add_schemas(provider["definitions"]["streams"], folder / "schemas")
+        if files:
+            provider["streams"] += provider["file_streams"]
+            provider["streams_by_id"] += provider["file_streams_by_id"]
         manifest["definitions"][name] = provider["definitions"]
         manifest["streams"] += _conditional_streams(name, provider)
         manifest["api_budget"]["policies"] += provider["budget"]
@@ -131,7 +137,9 @@ def _config_defaults(name: str, provider: Mapping[str, Any]) -> list[dict[str, A
 
 def main() -> None:
     """Prints the manifest as YAML on stdout."""
-    yaml.safe_dump(build_manifest(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)
+    yaml.safe_dump(
+        build_manifest(files=False), sys.stdout, sort_keys=False, allow_unicode=True, width=120
+    )
 
 
 if __name__ == "__main__":

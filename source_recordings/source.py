@@ -28,7 +28,7 @@ from source_recordings.components.workers import Workers
 from source_recordings.manifest import build_manifest
 
 DEFAULT_WORKERS = 16
-CDK_THREADS = 64
+CDK_THREADS = 128
 
 
 class SourceRecordings(ConcurrentDeclarativeSource):

@@ -89,6 +89,8 @@ from source_recordings.components.partitions import (
 )
 from source_recordings.components.windows import WindowCursor, parse_time
 from source_recordings.components.workers import Workers
+from source_recordings.media.build import FileStreams
+from source_recordings.media.jobs import Files, ListedFileJobs, is_settled
 
 WHOLE = StreamSlice(partition={}, cursor_slice={})
 
@@ -108,6 +110,11 @@ class RecordingsComponentFactory(ModelToComponentFactory):
     def __init__(self, *args: Any, workers: Workers, skips: Skips, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._workers = workers
+        self._file_streams = FileStreams(
+            self._create_component_from_model,
+            self._stream_name_to_configured_stream,
+            workers.limit,
+        )
         self._skips = skips
         self._logins: dict[str, ReloginAuthenticator] = {}
 
@@ -116,19 +123,36 @@ class RecordingsComponentFactory(ModelToComponentFactory):
     def create_default_stream(
         self, model: DeclarativeStreamModel, config: Config, is_parent: bool = False, **kwargs: Any
     ) -> DefaultStream:
+        files = self._file_streams.of(model, config)
+        if files:
+            model = FileStreams.rows_of(model)
         router = getattr(model.retriever, "partition_router", None)
         if isinstance(router, SubstreamPartitionRouterModel) and model.incremental_sync:
-            return self._windowed_details(model, router.parent_stream_configs[0], config)
+            return self._windowed_details(model, router.parent_stream_configs[0], config, files)
         if router:
-            return self._all_details(model, router, config)
+            return self._all_details(model, router, config, files)
         stream = super().create_default_stream(model, config, is_parent, **kwargs)
         assert isinstance(stream, DefaultStream)
         if not isinstance(stream.cursor, WindowCursor):
             return stream
-        return _stream(stream, stream.cursor, stream.cursor.stream_slices, _rows(stream, model))
+        read: ReadSlice = _rows(stream, model)
+        if files:
+            read = WindowDetails(
+                rows=read,
+                jobs=ListedFileJobs(files.media),
+                fan_out=self._fan_out(stream.name, files),
+                time_of=stream.cursor.time_of,
+                cursor=stream.cursor,
+                is_settled=is_settled,
+            )
+        return _stream(stream, stream.cursor, stream.cursor.stream_slices, read, files)
 
     def _windowed_details(
-        self, model: DeclarativeStreamModel, parent: ParentStreamConfigModel, config: Config
+        self,
+        model: DeclarativeStreamModel,
+        parent: ParentStreamConfigModel,
+        config: Config,
+        files: Files | None,
     ) -> DefaultStream:
         """One request per row of the parent: the windows are the listing's, the state is the stream's own."""
         listing = self._listing(_stream_model(parent), config)
@@ -150,17 +174,20 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         settled_when = InterpolatedBoolean(
             condition=(model.parameters or {}).get("settled_when", "False"), parameters={}
         )
+        jobs = _detail_jobs(parent, plain)
         read = WindowDetails(
             rows=listing.rows,
-            jobs=_detail_jobs(parent, plain),
-            fan_out=self._fan_out(plain.name),
+            jobs=files.of(jobs, plain) if files else jobs,
+            fan_out=self._fan_out(plain.name, files),
             time_of=listing.time_of,
             cursor=cursor,
-            is_settled=lambda r: settled_when.eval(
+            is_settled=is_settled
+            if files
+            else lambda r: settled_when.eval(
                 config, record=r.data, stream_slice=r.associated_slice
             ),
         )
-        return _stream(plain, cursor, cursor.stream_slices, read)
+        return _stream(plain, cursor, cursor.stream_slices, read, files)
 
     def _listing(self, model: DeclarativeStreamModel, config: Config) -> "Listing":
         """The rows that a stream of details asks about: listed, or themselves details of listed ones."""
@@ -178,7 +205,11 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         return Listing(_rows(stream, model), _cursor_model(model), stream.cursor.time_of)
 
     def _all_details(
-        self, model: DeclarativeStreamModel, router: BaseModel, config: Config
+        self,
+        model: DeclarativeStreamModel,
+        router: BaseModel,
+        config: Config,
+        files: Files | None,
     ) -> DefaultStream:
         """One request per id that the user listed, or per row of a stream that is itself read by ids."""
         plain = self._without_router(model, config)
@@ -192,13 +223,24 @@ class RecordingsComponentFactory(ModelToComponentFactory):
                 for partition in parents.generate_partitions():
                     yield from filter(None, map(jobs.item_of, partition.read()))
 
-            read = AllDetails(items, jobs, self._fan_out(plain.name))
+            read = AllDetails(
+                items, files.of(jobs, plain) if files else jobs, self._fan_out(plain.name, files)
+            )
         else:
             slices = self._create_component_from_model(router, config).stream_slices
-            read = AllDetails(slices, SliceJobs(_read_slice(plain)), self._fan_out(plain.name))
-        return _stream(plain, plain.cursor, lambda: [WHOLE], read)
+            single = SliceJobs(_read_slice(plain))
+            read = AllDetails(
+                slices,
+                files.of(single, plain) if files else single,
+                self._fan_out(plain.name, files),
+            )
+        return _stream(plain, plain.cursor, lambda: [WHOLE], read, files)
 
-    def _fan_out(self, stream_name: str) -> FanOut:
+    def _fan_out(self, stream_name: str, files: Files | None = None) -> FanOut:
+        # Downloads have threads of their own: no other stream waits for one.
+        if files:
+            # Far enough ahead that a large file at the head of the queue does not leave the other threads idle.
+            return FanOut(self._workers.of(f"files-{stream_name}"), 4 * self._workers.limit)
         return FanOut(self._workers.of(stream_name), self._workers.limit)
 
     def _without_router(self, model: DeclarativeStreamModel, config: Config) -> DefaultStream:
@@ -375,6 +417,7 @@ def _stream(
     cursor: Cursor,
     slices: Callable[[], Iterable[StreamSlice]],
     read: ReadSlice,
+    files: Files | None = None,
 ) -> DefaultStream:
     """The stream with other partitions and another cursor."""
     return DefaultStream(
@@ -385,7 +428,7 @@ def _stream(
         cursor_field=getattr(cursor, "cursor_field", None),
         logger=stream._logger,
         cursor=cursor,
-        supports_file_transfer=stream._supports_file_transfer,
+        supports_file_transfer=files is not None,
     )
 
 

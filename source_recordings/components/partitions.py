@@ -19,6 +19,7 @@ from airbyte_cdk.utils import AirbyteTracedException
 
 from source_recordings.components.errors import explained
 from source_recordings.components.windows import WindowCursor
+from source_recordings.media.jobs import records_before
 
 logger = logging.getLogger("airbyte")
 
@@ -328,6 +329,7 @@ class WindowDetails(Generic[Item]):
                 saved = monotonic()
             if isinstance(result, AirbyteTracedException):
                 failures.add(result)
+                yield from records_before(result)
                 continue
             yield from result
             self._settle(item, time, result)
@@ -380,6 +382,7 @@ class AllDetails(Generic[Item]):
         for _item, result in self.fan_out(self.jobs, self.items()):
             if isinstance(result, AirbyteTracedException):
                 failures.add(result)
+                yield from records_before(result)
             else:
                 yield from result
         failures.raise_first()

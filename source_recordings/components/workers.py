@@ -23,7 +23,7 @@ class Workers:
         self._lock = threading.Lock()
 
     def of(self, stream_name: str) -> Executor:
-        """The threads of the stream's provider."""
+        """The threads of the stream's provider; those of its downloads for `files-` before the name."""
         provider = stream_name.split("_", 1)[0]
         with self._lock:
             if provider not in self._executors:
