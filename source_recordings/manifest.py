@@ -38,6 +38,9 @@ def build_manifest(*, files: bool = True) -> dict[str, Any]:
         if files:
             provider["streams"] += provider["file_streams"]
             provider["streams_by_id"] += provider["file_streams_by_id"]
+        else:
+            for stream in provider["file_streams"] + provider["file_streams_by_id"]:
+                del provider["definitions"]["streams"][stream]
         manifest["definitions"][name] = provider["definitions"]
         manifest["streams"] += _conditional_streams(name, provider)
         manifest["api_budget"]["policies"] += provider["budget"]
