@@ -36,6 +36,7 @@ def build_manifest(*, files: bool = True) -> dict[str, Any]:
         name = folder.name
         _add_schemas(provider["definitions"]["streams"], folder / "schemas")
         if files:
+            provider["definitions"] |= provider.get("file_definitions", {})
             provider["streams"] += provider["file_streams"]
             provider["streams_by_id"] += provider["file_streams_by_id"]
         else:
