@@ -23,30 +23,42 @@ from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "calls.duckdb"
+MEDIA = "media"
 # The recordings at the beginning are spread over this many days.
 DAYS = 30
 # The world begins this long ago, so that there are days to move on to.
 HEAD_START = timedelta(days=60)
 STEP = timedelta(days=1)
 
-# The two newest recordings of each provider that have a length.
+# The two newest files of each provider with what was said; the times of day have no zone and are UTC.
 RECORDINGS = """
 with recordings as (
-    select 'bird' as provider, id as recording_id, createdat as created_at, duration as seconds, status
-    from bird_recordings
+    select 'bird' as provider, f.recordingcreatedat as created_at, r.duration as seconds, t.summary as words, media_path
+    from bird_recording_files f
+    join bird_recordings r on r.id = f.recordingid
+    left join bird_transcriptions t on t.recordingid = r.id
     union all
-    select 'amigo', call_sid, call_started_at, duration_seconds, 'available' from amigo_recording_metadata
+    select 'amigo', f.call_started_at, r.duration_seconds, null, media_path
+    from amigo_recording_files f join amigo_recording_metadata r using (call_sid)
+    where media_type like 'audio/%'
     union all
-    select 'quo', id, callcreatedat, duration, status from quo_call_recordings
+    select 'quo', f.callcreatedat, r.duration, t.dialogue ->> '$[0].content', media_path
+    from quo_recording_files f
+    join quo_call_recordings r on r.id = f.recordingid
+    left join quo_call_transcripts t on t.callid = f.callid
     union all
-    select 'bota', id, created_at, duration_ms / 1000, status from bota_recordings
+    select 'bota', f.recording_created_at, r.duration_ms // 1000, t.text, media_path
+    from bota_recording_files f
+    join bota_recordings r on r.id = f.recording_id
+    left join bota_transcriptions t on t.recording_id = r.id
     union all
-    select 'tether', recordingid, callcreatedat, duration, null from tether_call_recordings
+    select 'tether', f.callcreatedat, r.duration, r.transcriptiontext, media_path
+    from tether_recording_files f join tether_call_recordings r using (callid)
 )
-select provider, recording_id, strftime(created_at, '%d %b %H:%M'), seconds::bigint, coalesce(status, '')
+select media_path, seconds::bigint, coalesce(replace(words[:36], chr(10), ' '), '')
 from recordings
-where seconds between 1 and 86400
-qualify row_number() over (partition by provider order by created_at desc) <= 2
+where media_path is not null and seconds between 1 and 86400
+qualify row_number() over (partition by provider order by words is null, created_at desc) <= 2
 order by provider, created_at desc
 """
 
@@ -146,7 +158,8 @@ def ask(control: str, method: str, path: str, body: Any = None) -> Any:
 def sync(folder: Path, world: World, control: str) -> None:
     """Syncs all streams and tells what came."""
     config = ask(control, "GET", "/config?login=true")
-    # The sandbox enforces no rate limits: without these two lines the demo would wait for the real providers' limits.
+    # The sandbox enforces no rate limits: without these lines the demo would wait for the real providers' limits.
+    config["bird"]["requests_per_second"] = 1000
     config["quo"]["requests_per_second"] = 1000
     config["bota"]["requests_per_minute"] = 100_000
     # The sandbox's today is not this machine's.
@@ -185,6 +198,7 @@ def _pyairbyte(folder: Path) -> Any:
     os.environ["AIRBYTE_OFFLINE_MODE"] = "1"  # no look-up in Airbyte's registry
     os.environ["DO_NOT_TRACK"] = "1"
     os.environ["AIRBYTE_PROJECT_DIR"] = str(folder)
+    os.environ["AIRBYTE_STAGING_DIRECTORY"] = str(folder / MEDIA)  # where the connector puts files
     os.environ["AIRBYTE_LOGGING_ROOT"] = str(folder / "logs")
     os.environ["NO_LIVE_PROGRESS"] = "1"
     warnings.simplefilter("ignore")
@@ -280,15 +294,16 @@ def tell_requests(requests: dict[str, int], first: dict[str, int] | None) -> Non
 
 def tell_recordings(folder: Path) -> None:
     """Prints a few rows."""
-    print_table(
-        ("provider", "recording", "created", "seconds", "status"), query(folder, RECORDINGS)
-    )
+    print_table(("file", "seconds", "first words"), query(folder, RECORDINGS))
 
 
 def tell_how_to_query(folder: Path) -> None:
-    """Prints where the rows are."""
+    """Prints where all is."""
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    say(f"\nThe rows are in {shown / DATABASE}, a table for each stream. To query them:")
+    files = [file for file in (folder / MEDIA).rglob("*") if file.is_file()]
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    say(f"\nAudio and video: {len(files):,} files, {megabytes:.0f} MB, in {shown / MEDIA}.")
+    say(f"Rows: {shown / DATABASE}, a table for each stream. To query them:")
     say('  make query SQL="select status, count(*) from bird_recordings group by status"')
     say(f"or with DuckDB's own program: duckdb {shown / DATABASE}")
 
