@@ -13,13 +13,13 @@ def last_states(lines: Iterable[str]) -> list[Any]:
     """The last state of each stream; a last line that was cut off is left out."""
     states = {}
     for line in lines:
-        if '"STATE"' not in line:
-            continue
         try:
-            state = json.loads(line)["state"]
+            message = json.loads(line)
         except ValueError:
             continue
-        states[state["stream"]["stream_descriptor"]["name"]] = state
+        if message["type"] == "STATE":
+            state = message["state"]
+            states[state["stream"]["stream_descriptor"]["name"]] = state
     return list(states.values())
 
 

@@ -30,11 +30,18 @@ def first(file: str, pattern: str) -> str:
         ("metadata.yaml", r"^  dockerImageTag: (\S+)$"),
         ("Dockerfile", r"^ARG VERSION=(\S+)$"),
         ("docs/recordings.md", r"^\| Version +\|.*\n\|[-| :]+\|\n\| (\S+)"),
-        ("CHANGELOG.md", r"^## \[?(\d[^\s\]]*)"),
     ],
 )
 def test_there_is_one_version(file: str, pattern: str) -> None:
     assert first(file, pattern) == first("setup.py", r'^    version="([^"]+)",$')
+
+
+def test_the_changelog_ends_in_the_version() -> None:
+    """Or in none, before the first release."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## \[?(\d[^\s\]]*)", text, re.MULTILINE)
+    assert released[:1] in ([], [first("setup.py", r'^    version="([^"]+)",$')])
+    assert released or "## [Unreleased]" in text
 
 
 def test_there_is_one_base_image_and_it_is_pinned() -> None:
