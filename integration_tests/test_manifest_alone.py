@@ -40,7 +40,9 @@ def without_the_package(tmp_path: Path) -> ManifestProgram:
 
 
 def _program(folder: Path, code: str) -> ManifestProgram:
-    (folder / "manifest.yaml").write_text(yaml.safe_dump(build_manifest(files=False)), encoding="utf-8")
+    (folder / "manifest.yaml").write_text(
+        yaml.safe_dump(build_manifest(files=False)), encoding="utf-8"
+    )
     program = ManifestProgram(folder)
     program.interpreter = (sys.executable, "-c", code)
     return program
