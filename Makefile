@@ -35,7 +35,7 @@ image: ## build the docker image with docker, podman or buildah
 
 .PHONY: test
 test: lint types ## all that CI runs: lint, types, tests with coverage
-	@$(MAKE) .venv-demo/ready OPTIONAL=optional
+	@$(MAKE) .venv-demo/ready .venv-destinations/ready .venv-target/ready OPTIONAL=optional
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov
 
 .PHONY: lint
