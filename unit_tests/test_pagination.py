@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import pytest
 import requests
 import requests_mock
+from airbyte_cdk.sources.declarative.extractors import DpathExtractor
+from airbyte_cdk.sources.declarative.requesters.paginators.strategies.pagination_strategy import (
+    PaginationStrategy,
+)
 from airbyte_cdk.utils import AirbyteTracedException
 
-from source_recordings.components.pagination import CursorOrOffset
+from source_recordings.components.pagination import (
+    CursorOrOffset,
+    OnceOnlyCursor,
+    OverlappingOffset,
+)
 from unit_tests.harness import CREATED, LISTS, Case, Connector, Row, config, without_nulls
 
 
@@ -238,3 +247,33 @@ def test_a_list_that_never_stands_still_ends_with_an_error(
 
     assert output.ended("tether_calls") == "INCOMPLETE"
     assert api.call_count < 300
+
+
+def once_only() -> OnceOnlyCursor:
+    return OnceOnlyCursor(cursor_value="{{ response.next }}", config={}, parameters={})
+
+
+def overlapping() -> OverlappingOffset:
+    rows = DpathExtractor(field_path=["data"], config={}, parameters={})
+    return OverlappingOffset(page_size=2, extractor=rows, row_key="id")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "page"),
+    [
+        (once_only(), lambda n: {"next": f"c{n}"}),
+        (CursorOrOffset(config={}, parameters={}), lambda n: {"next_cursor": f"c{n}"}),
+        (overlapping(), lambda n: {"data": [{"id": n}, {"id": n + 1}], "total": 9_999}),
+    ],
+    ids=["cursor", "bota", "offset"],
+)
+def test_a_token_stays_light_over_thousands_of_pages(
+    strategy: PaginationStrategy, page: Callable[[int], Row]
+) -> None:
+    """The CDK deep-copies the token with every request -> the walk's memory is neither copied nor nested in itself."""
+    token: Any = None
+    for number in range(2_000):
+        trail = getattr(token, "seen", None)
+        token = deepcopy(strategy.next_page_token(answer(page(number)), 2, None, token))
+        assert trail is None or token.seen is trail
+    assert len(token.seen) >= 2_000

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from airbyte_cdk.models import FailureType
@@ -17,10 +17,23 @@ from airbyte_cdk.sources.types import Config, Record, StreamSlice
 from airbyte_cdk.utils import AirbyteTracedException
 
 
-class Walk(dict[str, Any]):
-    """A page token that remembers the tokens before it: the paginator itself is shared by all windows."""
+Key = TypeVar("Key")
 
-    def __init__(self, token: Mapping[str, Any], seen: set[str]) -> None:
+
+class Trail(set[Key]):
+    """What a walk through a list has seen. It goes along in the page token: the paginator is shared by all windows.
+
+    The CDK deep-copies a token with every request; one trail serves the whole walk all the same.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Trail[Key]":
+        return self
+
+
+class Walk(dict[str, Any]):
+    """A page token that remembers the cursors before it."""
+
+    def __init__(self, token: Mapping[str, Any], seen: Trail[str]) -> None:
         super().__init__(token)
         self.seen = seen
 
@@ -28,11 +41,11 @@ class Walk(dict[str, Any]):
 class CursorToken(str):
     """A cursor, sent as it came, that remembers the cursors before it."""
 
-    seen: set[str]
+    seen: Trail[str]
 
 
-def _next_seen(cursor: str, last: Any) -> set[str]:
-    seen: set[str] = getattr(last, "seen", set())
+def _next_seen(cursor: str, last: Any) -> Trail[str]:
+    seen: Trail[str] = getattr(last, "seen", Trail())
     if cursor in seen:
         raise AirbyteTracedException(
             message=(
@@ -42,7 +55,7 @@ def _next_seen(cursor: str, last: Any) -> set[str]:
             internal_message="repeated page cursor",
             failure_type=FailureType.transient_error,
         )
-    seen.add(cursor)
+    seen.add(str(cursor))  # without the trail that a token carries
     return seen
 
 
@@ -82,7 +95,7 @@ class CursorOrOffset(PaginationStrategy):
             return Walk({"cursor": cursor}, _next_seen(str(cursor), last_page_token_value))
         if body.get("has_more") and body["data"]:
             offset = (last_page_token_value or {}).get("offset", 0) + len(body["data"])
-            return Walk({"offset": offset}, set())
+            return Walk({"offset": offset}, Trail())
         return None
 
 
@@ -117,7 +130,7 @@ class OnceOnlyCursor(CursorPaginationStrategy):
 class Offset(int):
     """An offset that remembers which rows the walk has seen, as hashes, and how often it went back."""
 
-    seen: set[int]
+    seen: Trail[int]
     steps_back: int
 
     def __bool__(self) -> bool:
@@ -156,7 +169,7 @@ class OverlappingOffset(PaginationStrategy):
         stream_slice: StreamSlice | None = None,
     ) -> Offset | None:
         here = int(last_page_token_value or 0)
-        seen: set[int] = getattr(last_page_token_value, "seen", set())
+        seen: Trail[int] = getattr(last_page_token_value, "seen", Trail())
         steps_back: int = getattr(last_page_token_value, "steps_back", 0)
         keys = [hash(row.get(self.row_key)) for row in self.extractor.extract_records(response)]
         if here and (not keys or keys[0] not in seen):
