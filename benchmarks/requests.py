@@ -1,6 +1,6 @@
 """How many requests a sync costs, beside the least that could do; how large state and memory get.
 
-`python -m benchmarks.requests [--size 10000] [--sizes 100 10000 100000]` prints the tables of the README as Markdown.
+`python -m benchmarks.requests [--size 10000] [--sizes 100 10000 100000]` prints the table of the README as Markdown.
 The least: the pages of the listing that the provider's filters can't narrow, and one detail request for every call that
 is new, or whose recording had not reached a final state.
 """
@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from math import ceil
@@ -59,59 +59,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 10_000, 100_000])
     parser.add_argument(
-        "--size", type=int, default=10_000, help="recordings per provider for the requests"
-    )
-    parser.add_argument(
-        "--sizes", type=int, nargs="*", default=[100, 10_000, 100_000], help="for state and memory"
+        "--size", type=int, default=10_000, help="the one whose requests are counted"
     )
     parser.add_argument("--streams", nargs="*", default=list(PRIMARY_KEYS))
     options = parser.parse_args()
-    requests_table(options.size, options.streams)
-    if options.sizes:
-        growth_table(options.sizes, options.streams)
-
-
-def requests_table(size: int, streams: Iterable[str]) -> None:
+    sizes = sorted({*options.sizes, options.size})
+    heads = [f"{what} ({size:,})" for what in ("state, bytes", "peak, MB") for size in sizes]
     print(
-        f"\nRequests with {size:,} recordings a provider over {DAYS} days (needed at least -> made):\n"
+        f"Requests with {options.size:,} recordings a provider over {DAYS} days (needed at least -> made); state and peak "
+        "memory after a full sync of as many as the column says:\n"
     )
-    print("| stream | full sync | 1% new | nothing new |")
-    print("|---|---|---|---|", flush=True)
-    for stream in streams:
-        with Sandbox(seed=1, size=size, now=NOW, days=DAYS) as sandbox:
-            before = calls(sandbox, stream)
-            full = run(sandbox, stream, [])
-            cells = [cell(least(stream, before, set(), None), len(sandbox.requests))]
-            settled = final_calls(stream, full["kept"])
-            state = [full["state"]]
-            sandbox.advance(timedelta(days=DAYS) / 100)
-            for since_last in (timedelta(days=DAYS) / 100, timedelta(0)):
-                after = calls(sandbox, stream)
-                sandbox.clear_requests()
-                since = sandbox.world.now - since_last - LOOKBACK
-                answer = run(sandbox, stream, state)
-                cells.append(cell(least(stream, after, settled, since), len(sandbox.requests)))
-                settled |= final_calls(stream, answer["kept"])
-                state = [answer["state"]]
-            print(f"| `{stream}` | {' | '.join(cells)} |", flush=True)
-
-
-def growth_table(sizes: list[int], streams: Iterable[str]) -> None:
-    print("\nAfter a full sync, by recordings a provider:\n")
-    heads = [f"{s:,}" for s in sizes]
-    print(
-        f"| stream | {' | '.join(f'state, bytes ({h})' for h in heads)} | {' | '.join(f'peak memory, MB ({h})' for h in heads)} |"
-    )
-    print("|---|" + "---|" * (2 * len(sizes)), flush=True)
-    for stream in streams:
-        state_cells, memory_cells = [], []
+    print(f"| stream | full sync | 1% new | nothing new | {' | '.join(heads)} |")
+    print("|---|" + "---|" * (3 + len(heads)), flush=True)
+    for stream in options.streams:
+        requests: list[str] = []
+        states, peaks = [], []
         for size in sizes:
             with Sandbox(seed=1, size=size, now=NOW, days=DAYS) as sandbox:
-                answer = run(sandbox, stream, [], keep=False)
-            state_cells.append(str(len(json.dumps(answer["state"]["stream"]["stream_state"]))))
-            memory_cells.append(f"{answer['peak_bytes'] / 1e6:.0f}")
-        print(f"| `{stream}` | {' | '.join(state_cells + memory_cells)} |", flush=True)
+                full = run(sandbox, stream, [], keep=size == options.size)
+                states.append(f"{len(json.dumps(full['state']['stream']['stream_state'])):,}")
+                peaks.append(f"{full['peak_bytes'] / 1e6:.0f}")
+                if size == options.size:
+                    requests = request_cells(sandbox, stream, full)
+        print(f"| `{stream}` | {' | '.join(requests + states + peaks)} |", flush=True)
+
+
+def request_cells(sandbox: Sandbox, stream: str, full: Row) -> list[str]:
+    """Needed and made: by the full sync that has just been, by one with 1% new, by one with nothing new."""
+    cells = [cell(least(stream, calls(sandbox, stream), set(), None), len(sandbox.requests))]
+    settled = final_calls(stream, full["kept"])
+    state = [full["state"]]
+    sandbox.advance(timedelta(days=DAYS) / 100)
+    for since_last in (timedelta(days=DAYS) / 100, timedelta(0)):
+        sandbox.clear_requests()
+        since = sandbox.world.now - since_last - LOOKBACK
+        answer = run(sandbox, stream, state)
+        needed = least(stream, calls(sandbox, stream), settled, since)
+        cells.append(cell(needed, len(sandbox.requests)))
+        settled |= final_calls(stream, answer["kept"])
+        state = [answer["state"]]
+    return cells
 
 
 def run(sandbox: Sandbox, stream: str, state: list[Row], keep: bool = True) -> Row:
