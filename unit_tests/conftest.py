@@ -21,7 +21,7 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
 from airbyte_cdk.sources.streams.call_rate import APIBudget, HttpAPIBudget
 from airbyte_cdk.sources.streams.http import rate_limiting
 
-from source_recordings import source
+from source_recordings import run, source
 from source_recordings.manifest import build_manifest
 from unit_tests.harness import HEADERS, TETHER, Connector
 
@@ -101,7 +101,7 @@ def made_once() -> dict[str, bytes]:
 
 @pytest.fixture
 def manifest_made_once(monkeypatch: pytest.MonkeyPatch, made_once: dict[str, bytes]) -> None:
-    """Saves 0.2 s per command: the same manifest is assembled, validated and resolved only once."""
+    """Saves most of a command's time: the same manifest is assembled, validated and resolved only once."""
 
     def once(key: str, make: Callable[..., Any]) -> Callable[..., Any]:
         def made(*arguments: Any) -> Any:
@@ -111,7 +111,8 @@ def manifest_made_once(monkeypatch: pytest.MonkeyPatch, made_once: dict[str, byt
 
         return made
 
-    monkeypatch.setattr(source, "build_manifest", once("manifest", build_manifest))
+    for module_with_it in (run, source):
+        monkeypatch.setattr(module_with_it, "build_manifest", once("manifest", build_manifest))
     monkeypatch.setattr(ConcurrentDeclarativeSource, "_validate_source", lambda self: None)
     monkeypatch.setattr(
         ConcurrentDeclarativeSource,
