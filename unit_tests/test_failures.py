@@ -266,8 +266,8 @@ def test_the_last_word_is_for_a_person_too(connector: Connector, api: requests_m
 
 @pytest.mark.parametrize(
     ("case", "row"),
-    [(case, None) for case in LISTS] + [(LISTS[3], row) for row in (3, "text", [])],
-    ids=repr,
+    [*((case, None) for case in LISTS), (LISTS[3], 3), (LISTS[3], "text"), (LISTS[3], [])],
+    ids=str,
 )
 def test_a_row_that_is_no_object_never_kills_the_process(
     case: Case, row: Any, connector: Connector, api: requests_mock.Mocker

@@ -1,0 +1,146 @@
+"""A redirect leads nowhere: over real connections, the other host gets no request at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from integration_tests.conftest import NOW
+from integration_tests.syncing import Row, sandbox_config
+from sandbox import Sandbox
+from unit_tests.harness import ID_LISTS, Connector, Output
+
+STATUSES = [301, 302, 303, 307, 308]
+LISTINGS = ["bird_recordings", "amigo_calls", "quo_calls", "bota_recordings", "tether_calls"]
+# A request by id per provider; the ids are made up, as nobody answers.
+BY_ID = {
+    "bird_recordings": "8bc02f53-87ac-48d2-b4fd-c2cf856a305f",
+    "amigo_recording_metadata": "CA00000000000000000000000000000000",
+    "quo_call_recordings": "AC00000000000000000000000000000000",
+    "bota_recordings": "rec_1",
+    "tether_call_recordings": "c1",
+}
+
+
+class OtherHost:
+    """Answers whatever it is asked, and remembers it: what nobody may reach."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Row, bytes]] = []
+        other = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                other.asked.append((self.command, self.path, dict(self.headers), body))
+                text = b'{"token": "token-of-the-other-host", "data": [], "results": [], "items": [], "calls": []}'
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = do_HEAD = do_PUT = answer  # noqa: N815  names of the base class
+
+            def log_message(self, *args: Any) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        # By another name than the sandbox's: requests keeps a credential for the same host on another port too.
+        return f"http://localhost:{self._server.server_port}/taken"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="module")
+def redirecting() -> Iterator[Sandbox]:
+    with Sandbox(seed=3, size=5, now=NOW) as started:
+        yield started
+
+
+@pytest.fixture
+def other(redirecting: Sandbox) -> Iterator[OtherHost]:
+    redirecting.clear_faults()
+    redirecting.clear_requests()
+    host = OtherHost()
+    yield host
+    host.stop()
+
+
+def assert_nobody_went_there(output: Output, other: OtherHost, streams: list[str]) -> None:
+    assert other.asked == []
+    assert output.exit_code == 1
+    errors = {error["stream_descriptor"]["name"]: error for error in output.errors[:-1]}
+    assert sorted(errors) == sorted(streams)
+    for stream in streams:
+        assert output.ended(stream) == "INCOMPLETE"
+        assert output.records(stream) == []
+        assert errors[stream]["failure_type"] == "config_error"
+        assert f"`{stream.split('_')[0]}.base_url`" in errors[stream]["message"]
+    assert output.errors[-1]["failure_type"] == "config_error"
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_the_listings(
+    status: int, redirecting: Sandbox, other: OtherHost, connector: Connector
+) -> None:
+    """The GET of every provider's listing -> one request, to the provider -> a config error that names base_url."""
+    redirecting.fault("*", "", status=status, headers={"Location": other.address})
+
+    output = connector.read(sandbox_config(redirecting), *LISTINGS)
+
+    assert_nobody_went_there(output, other, LISTINGS)
+    asked = sorted(request.provider for request in redirecting.requests)
+    assert asked == sorted(redirecting.providers)
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_the_requests_by_id(
+    status: int, redirecting: Sandbox, other: OtherHost, connector: Connector
+) -> None:
+    """Bird documents a 307 to the signed media address here -> not followed with the credential either."""
+    config = sandbox_config(redirecting)
+    for stream, one in BY_ID.items():
+        provider = stream.split("_")[0]
+        config[provider][ID_LISTS[provider]] = [one]
+    redirecting.fault("*", "", status=status, headers={"Location": other.address})
+
+    output = connector.read(config, *BY_ID)
+
+    assert_nobody_went_there(output, other, list(BY_ID))
+    assert len(redirecting.requests) == len(BY_ID)
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+@pytest.mark.parametrize("command", ["check", "read"])
+def test_tethers_login(
+    command: str, status: int, redirecting: Sandbox, other: OtherHost, connector: Connector
+) -> None:
+    """307 and 308 repeat a POST with its body, the password that is -> one POST, to Tether -> a config error."""
+    config = redirecting.config(["tether"], login=True)
+    redirecting.fault(
+        "tether", "/api/auth/login", status=status, headers={"Location": other.address}
+    )
+
+    if command == "check":
+        output = connector.check(config)
+        assert output.connection["status"] == "FAILED"
+        assert "`tether.base_url`" in output.connection["message"]
+    else:
+        output = connector.read(config, "tether_calls")
+        assert_nobody_went_there(output, other, ["tether_calls"])
+
+    assert other.asked == []
+    assert [(r.method, r.path) for r in redirecting.requests] == [("POST", "/api/auth/login")]
