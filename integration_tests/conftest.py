@@ -35,6 +35,14 @@ def still_config(still_sandbox: Sandbox) -> dict[str, Any]:
     return sandbox_config(still_sandbox)
 
 
+@pytest.fixture(autouse=True)
+def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the file streams put their files, also those of a process that a test starts."""
+    folder = tmp_path / "staging"
+    monkeypatch.setenv("AIRBYTE_STAGING_DIRECTORY", str(folder))
+    return folder
+
+
 @pytest.fixture
 def connector(tmp_path: Path) -> Connector:
     """The connector's commands in this process."""

@@ -94,9 +94,16 @@ def catalog_of(config: Mapping[str, Any], *streams: str) -> ConfiguredAirbyteCat
     return ConfiguredAirbyteCatalogSerializer.load({"streams": configured})
 
 
-def sync(config: Mapping[str, Any], *streams: str, state: Iterable[Mapping[str, Any]] = ()) -> Sync:
+def sync(
+    config: Mapping[str, Any],
+    *streams: str,
+    state: Iterable[Mapping[str, Any]] = (),
+    include_files: bool | None = None,
+) -> Sync:
     """One sync from a state; an error that ends it is kept as `failed`."""
     catalog = catalog_of(config, *streams)
+    for configured in catalog.streams:
+        configured.include_files = include_files
     source = SourceRecordings(catalog=catalog, config=config, state=states(state))
     result = Sync()
     try:
@@ -120,7 +127,7 @@ def clock_of(sandbox: Sandbox) -> Iterator[None]:
 
 def keys(sandbox: Sandbox, stream: str, rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     """The primary keys of rows, in order, repetitions included."""
-    names = PRIMARY_KEYS[stream]
+    names = PRIMARY_KEYS.get(stream) or FILE_KEYS[stream]
     return [tuple(row[name] for name in names) for row in rows]
 
 
@@ -139,3 +146,10 @@ PRIMARY_KEYS = {
     "tether_call_recordings": ("callId",),
 }
 STREAMS = tuple(PRIMARY_KEYS)
+FILE_KEYS = {
+    "amigo_recording_files": ("call_sid", "filename"),
+    "bird_recording_files": ("recordingId",),
+    "bota_recording_files": ("media_id",),
+    "quo_recording_files": ("recordingId",),
+    "tether_recording_files": ("callId",),
+}

@@ -262,3 +262,20 @@ def test_settled_stays_small() -> None:
         settled.add(f"recording {number}", NOW - timedelta(days=number % 3))
     settled.forget_before(NOW - timedelta(days=3))
     assert len(json.dumps(settled.dump())) < 20_000
+
+
+def test_file_streams_remember_more() -> None:
+    """A file that is forgotten is downloaded once more."""
+    settled = Settled({}, Settled.FILES_LIMIT)
+    for number in range(Settled.FILES_LIMIT):
+        settled.add(f"recording {number}", NOW - timedelta(days=number % 3))
+    settled.forget_before(NOW - timedelta(days=3))
+    assert all(
+        (f"recording {number}", NOW - timedelta(days=number % 3)) in settled
+        for number in range(Settled.FILES_LIMIT)
+    )
+    settled.add("one more", NOW)
+    settled.forget_before(NOW - timedelta(days=3))
+    assert ("recording 2", NOW - timedelta(days=2)) not in settled
+    assert ("one more", NOW) in settled
+    assert len(json.dumps(settled.dump())) < 170_000

@@ -81,13 +81,16 @@ from source_recordings.components.partitions import (
     AllDetails,
     DetailJobs,
     FanOut,
+    Jobs,
     Partitions,
     ReadSlice,
     Rows,
+    ScoutedJobs,
     SliceJobs,
     WindowDetails,
+    unscouted,
 )
-from source_recordings.components.windows import WindowCursor, parse_time
+from source_recordings.components.windows import Settled, WindowCursor, parse_time
 from source_recordings.components.workers import Workers
 from source_recordings.media.build import FileStreams
 from source_recordings.media.jobs import Files, ListedFileJobs, is_settled
@@ -137,6 +140,7 @@ class RecordingsComponentFactory(ModelToComponentFactory):
             return stream
         read: ReadSlice = _rows(stream, model)
         if files:
+            stream.cursor.settled.limit = Settled.FILES_LIMIT
             read = WindowDetails(
                 rows=read,
                 jobs=ListedFileJobs(files.media),
@@ -174,10 +178,18 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         settled_when = InterpolatedBoolean(
             condition=(model.parameters or {}).get("settled_when", "False"), parameters={}
         )
-        jobs = _detail_jobs(parent, plain)
+        jobs: Jobs[tuple[Any, ...]] = _detail_jobs(parent, plain)
+        if files:
+            cursor.settled.limit = Settled.FILES_LIMIT
+
+            def is_delivered(row: Record, key: str) -> bool:
+                time = cursor.time_of(row)
+                return time is not None and (key, time) in cursor.settled
+
+            jobs = files.of(ScoutedJobs(jobs), plain, is_delivered)
         read = WindowDetails(
             rows=listing.rows,
-            jobs=files.of(jobs, plain) if files else jobs,
+            jobs=jobs,
             fan_out=self._fan_out(plain.name, files),
             time_of=listing.time_of,
             cursor=cursor,
@@ -224,14 +236,16 @@ class RecordingsComponentFactory(ModelToComponentFactory):
                     yield from filter(None, map(jobs.item_of, partition.read()))
 
             read = AllDetails(
-                items, files.of(jobs, plain) if files else jobs, self._fan_out(plain.name, files)
+                items,
+                files.of(ScoutedJobs(jobs), plain) if files else jobs,
+                self._fan_out(plain.name, files),
             )
         else:
             slices = self._create_component_from_model(router, config).stream_slices
             single = SliceJobs(_read_slice(plain))
             read = AllDetails(
                 slices,
-                files.of(single, plain) if files else single,
+                files.of(ScoutedJobs(single), plain) if files else single,
                 self._fan_out(plain.name, files),
             )
         return _stream(plain, plain.cursor, lambda: [WHOLE], read, files)
@@ -240,7 +254,8 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         # Downloads have threads of their own: no other stream waits for one.
         if files:
             # Far enough ahead that a large file at the head of the queue does not leave the other threads idle.
-            return FanOut(self._workers.of(f"files-{stream_name}"), 4 * self._workers.limit)
+            executor = self._workers.of(f"files-{stream_name}")
+            return FanOut(executor, 4 * self._workers.limit, unscouted)
         return FanOut(self._workers.of(stream_name), self._workers.limit)
 
     def _without_router(self, model: DeclarativeStreamModel, config: Config) -> DefaultStream:

@@ -19,7 +19,7 @@ from airbyte_cdk.utils import AirbyteTracedException
 
 from source_recordings.components.errors import explained
 from source_recordings.components.windows import WindowCursor
-from source_recordings.media.jobs import records_before
+from source_recordings.media.jobs import delivered_key, records_before
 
 logger = logging.getLogger("airbyte")
 
@@ -242,13 +242,35 @@ class SliceJobs:
         return self.read_slice(item)
 
 
+@dataclass(frozen=True)
+class ScoutedJobs(Generic[Item]):
+    """The same jobs, the first of them alone, where a FanOut without a scout does more with their rows."""
+
+    jobs: Jobs[Item]
+    scout: Scout = field(default_factory=Scout)
+
+    def item_of(self, row: Record) -> Item | None:
+        return self.jobs.item_of(row)
+
+    def key_of(self, item: Item) -> str:
+        return self.jobs.key_of(item)
+
+    def read(self, item: Item) -> list[Record]:
+        return self.scout(lambda: list(self.jobs.read(item)))
+
+
+def unscouted(ask: Callable[[], Answer]) -> Answer:
+    """In the place of a Scout: nobody waits for the first file to be downloaded."""
+    return ask()
+
+
 @dataclass
 class FanOut:
     """Does many jobs at once, a bounded number ahead, and hands the results on in the order asked."""
 
     executor: Executor
     ahead: int
-    _scout: Scout = field(default_factory=Scout)
+    scout: Callable[[Callable[[], list[Record]]], list[Record]] = field(default_factory=Scout)
 
     def __call__(
         self, jobs: Jobs[Item], items: Iterable[Item]
@@ -257,7 +279,7 @@ class FanOut:
         waiting: deque[tuple[Item, Future[list[Record]]]] = deque()
 
         def read(item: Item) -> list[Record]:
-            return self._scout(lambda: list(jobs.read(item)))
+            return self.scout(lambda: list(jobs.read(item)))
 
         try:
             for item in items:
@@ -329,7 +351,9 @@ class WindowDetails(Generic[Item]):
                 saved = monotonic()
             if isinstance(result, AirbyteTracedException):
                 failures.add(result)
-                yield from records_before(result)
+                done = records_before(result)
+                yield from done
+                self._remember(done, time)
                 continue
             yield from result
             self._settle(item, time, result)
@@ -367,6 +391,14 @@ class WindowDetails(Generic[Item]):
             return
         if all(self.is_settled(r) for r in records):
             self.cursor.settled.add(self.jobs.key_of(item), time)
+        else:
+            self._remember(records, time)
+
+    def _remember(self, records: list[Record], time: datetime | None) -> None:
+        """Files that have been delivered are not delivered again with the rest of their job."""
+        for key in filter(None, map(delivered_key, records)):
+            if self.cursor and time:
+                self.cursor.settled.add(key, time)
 
 
 @dataclass

@@ -84,7 +84,7 @@ class WindowCursor(ConcurrentCursor):
 
     @property
     def state(self) -> MutableMapping[str, Any]:
-        """Size: two timestamps per gap-free interval, plus at most `Settled.LIMIT` short hashes."""
+        """Size: two timestamps per gap-free interval, plus at most `settled.limit` short hashes."""
         fmt = self._connector_state_converter.output_format
         state: dict[str, Any] = {
             "state_type": "date-range",
@@ -188,13 +188,16 @@ class Settled:
     """Which recordings inside the look-back have reached a final state and need not be asked for again.
 
     Kept by the day the recording was created, as six-byte hashes, so that a day falls out of the state as a whole and
-    1,000 recordings take 8 kB. Over `LIMIT` the oldest days go first: their recordings are asked for once more.
+    1,000 recordings take 8 kB. Over `limit` the oldest days go first: their recordings are asked for once more.
     """
 
     LIMIT = 2000
+    FILES_LIMIT = 20_000
+    """For file streams: a file costs more than a request, to download again."""
     _SIZE = 6
 
-    def __init__(self, dumped: Mapping[str, str]) -> None:
+    def __init__(self, dumped: Mapping[str, str], limit: int = LIMIT) -> None:
+        self.limit = limit
         self._days: dict[str, set[bytes]] = {}
         for day, encoded in dumped.items():
             raw = b64decode(encoded, validate=True)
@@ -218,7 +221,7 @@ class Settled:
             kept = 0
             for day in sorted(self._days, reverse=True):
                 kept += len(self._days[day])
-                if day < self._day(time) or kept > self.LIMIT:
+                if day < self._day(time) or kept > self.limit:
                     del self._days[day]
 
     def dump(self) -> dict[str, str]:

@@ -36,6 +36,11 @@ def records_before(error: AirbyteTracedException) -> list[Record]:
     return list(getattr(error, "records", ()))
 
 
+def delivered_key(record: Record) -> str | None:
+    """What to remember of a file so that it is not delivered again with the other files of its job."""
+    return getattr(record, "delivered_key", None)
+
+
 def _is_final(record: Record) -> bool:
     return record.data.get("media_status") in FINAL
 
@@ -71,6 +76,8 @@ class FileJobs(Generic[Item]):
     """Whether the row has a file to be had; if not, there is no record of it (yet)."""
     settled_when: Callable[[Record], bool]
     """Whether the row stays as it is: the manifest's `settled_when`."""
+    is_delivered: Callable[[Record, str], bool]
+    """Whether an earlier sync has remembered this `delivered_key` for the row."""
 
     def item_of(self, row: Record) -> Item | None:
         self.media.staging.sweep()
@@ -82,17 +89,26 @@ class FileJobs(Generic[Item]):
     def read(self, item: Item) -> list[Record]:
         """Raises the first error once every file has been tried; `records_before` has the others."""
         rows = list(self.rows.read(item))
-        ready = [row for row in rows if self.is_ready(row)]
+        ready = [
+            row
+            for row in rows
+            if self.is_ready(row) and not self.is_delivered(row, self._key_of_file(row))
+        ]
         results = [self._fetch(item, row) for row in ready]
         records = [result for result in results if isinstance(result, Record)]
         settled = all(map(self.settled_when, rows)) and all(map(_is_final, records))
         for record in records:
             record.settled = settled  # type: ignore[attr-defined]
+            if _is_final(record):
+                record.delivered_key = self._key_of_file(record)  # type: ignore[attr-defined]
         for result in results:
             if isinstance(result, AirbyteTracedException):
                 result.records = records  # type: ignore[attr-defined]
                 raise result
         return records
+
+    def _key_of_file(self, row: Record) -> str:
+        return "|".join(["file", *(f"{row.data.get(name)}" for name in self.primary_key)])
 
     def _fetch(self, item: Item, row: Record) -> Record | AirbyteTracedException:
         try:
@@ -116,10 +132,20 @@ class Files:
     inline_field: str | None = None
     """The field in which the provider's answer holds the file itself."""
 
-    def of(self, rows: RowJobs[Item], stream: DefaultStream) -> FileJobs[Item]:
+    def of(
+        self,
+        rows: RowJobs[Item],
+        stream: DefaultStream,
+        is_delivered: Callable[[Record, str], bool] = lambda _row, _key: False,
+    ) -> FileJobs[Item]:
         """The jobs that download the files of the stream's rows, which `rows` reads."""
         if self.inline_field:
             self.media.take_inline(stream, self.inline_field)
         return FileJobs(
-            rows, self.media, tuple(stream._primary_key), self.is_ready, self.settled_when
+            rows,
+            self.media,
+            tuple(stream._primary_key),
+            self.is_ready,
+            self.settled_when,
+            is_delivered,
         )
