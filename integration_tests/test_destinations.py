@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer
 from airbyte_cdk.utils.datetime_helpers import ab_datetime_parse
 
 from integration_tests.syncing import catalog_of, sandbox_config
@@ -188,23 +189,11 @@ class Target(Destination):
 
 
 def configured(config: Row) -> Row:
-    """The catalog as a destination gets it, every stream incremental with deduplication."""
-    streams = []
-    for stream in catalog_of(config).streams:
-        keys = stream.stream.source_defined_primary_key
-        streams.append(
-            {
-                "stream": {
-                    "name": stream.stream.name,
-                    "json_schema": stream.stream.json_schema,
-                    "supported_sync_modes": ["full_refresh", "incremental"],
-                    "source_defined_primary_key": keys,
-                },
-                "sync_mode": "incremental",
-                "destination_sync_mode": "append_dedup",
-            }
-        )
-    return {"streams": streams}
+    """The catalog as a destination gets it."""
+    catalog: Row = json.loads(
+        json.dumps(ConfiguredAirbyteCatalogSerializer.dump(catalog_of(config)))
+    )
+    return catalog
 
 
 def streams_of(config: Row) -> dict[str, Row]:
