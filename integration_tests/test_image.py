@@ -110,9 +110,7 @@ def test_it_holds_the_package_and_nothing_to_build_or_test_it_with(image: str) -
     ).splitlines()
     package = [path for path in listing if "/source_recordings/" in path]
     assert any(path.endswith("/provider.yaml") for path in package)
-    unwanted = (
-        r"/(sandbox|unit_tests|integration_tests|benchmarks)/|/bin/(gcc|cc|make)$|/\.git/|/\.venv"
-    )
+    unwanted = r"/(sandbox|unit_tests|integration_tests)/|/bin/(gcc|cc|make)$|/\.git/|/\.venv"
     assert [path for path in listing if re.search(unwanted, path)] == []
     for module in [path for path in package if path.endswith(".py")]:
         folder, _, name = module.rpartition("/")
