@@ -36,8 +36,14 @@ STREAMS: dict[str, tuple[str, str, str]] = {
     "bota_transcriptions": ("bota", "id", "recording_created_at"),
     "tether_calls": ("tether", "callId", "createdAt"),
     "tether_call_recordings": ("tether", "callId", "callCreatedAt"),
+    "bird_recording_files": ("bird", "recordingId", "recordingCreatedAt"),
+    "amigo_recording_files": ("amigo", "call_sid", "call_started_at"),
+    "quo_recording_files": ("quo", "recordingId", "callCreatedAt"),
+    "bota_recording_files": ("bota", "media_id", "recording_created_at"),
+    "tether_recording_files": ("tether", "callId", "callCreatedAt"),
 }
 
+MEDIA = ["media_status", "media_type", "media_bytes", "media_sha256", "media_path"]
 # Properties that are not in the provider's answer: the connector adds them, and says so.
 INJECTED: dict[str, list[str]] = {
     "amigo_recording_metadata": ["call_started_at"],
@@ -46,6 +52,11 @@ INJECTED: dict[str, list[str]] = {
     "quo_call_transcripts": ["callCreatedAt"],
     "bota_transcriptions": ["recording_created_at"],
     "tether_call_recordings": ["callId", "callCreatedAt"],
+    "bird_recording_files": ["recordingId", "recordingCreatedAt", "recordingUpdatedAt", *MEDIA],
+    "amigo_recording_files": ["filename", "call_started_at", *MEDIA],
+    "quo_recording_files": ["recordingId", "callId", "callCreatedAt", *MEDIA],
+    "bota_recording_files": ["recording_id", "recording_created_at", *MEDIA],
+    "tether_recording_files": ["callId", "callCreatedAt", *MEDIA],
 }
 
 # How many properties each page names. A shortened table must fail as well as a shortened schema.

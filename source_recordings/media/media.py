@@ -187,7 +187,13 @@ class Media:
         return name.split(_SLASH)
 
 
-_TYPES = {extension: content_type for content_type, extension in reversed(EXTENSIONS.items())}
+_TYPES = {extension: content_type for content_type, extension in reversed(EXTENSIONS.items())} | {
+    "aiff": "audio/aiff",
+    "m4a": "audio/mp4",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "wav": "audio/wav",
+}
 
 
 def _type_of_name(relative: str) -> str | None:
