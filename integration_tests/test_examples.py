@@ -150,3 +150,27 @@ def test_the_last_state_of_each_stream_is_kept() -> None:
         (s["stream"]["stream_descriptor"]["name"], s["stream"]["n"])
         for s in json.loads(done.stdout)
     } == {("a", 2), ("b", 1)}
+
+
+def test_a_catalog_is_configured() -> None:
+    def stream(name: str, *modes: str) -> dict[str, Any]:
+        return {"name": name, "json_schema": {}, "supported_sync_modes": list(modes)}
+
+    streams = [stream("a", "full_refresh", "incremental"), stream("b", "full_refresh")]
+    lines = [
+        '{"type":"LOG","log":{"level":"INFO","message":"CATALOG"}}',
+        json.dumps({"type": "CATALOG", "catalog": {"streams": streams}}),
+    ]
+    found = json.loads(run("configured_catalog.py", stdin="\n".join(lines)).stdout)["streams"]
+    assert [(row["stream"]["name"], row["sync_mode"]) for row in found] == [
+        ("a", "incremental"),
+        ("b", "full_refresh"),
+    ]
+    one = json.loads(run("configured_catalog.py", "b", stdin="\n".join(lines)).stdout)
+    assert [row["stream"] for row in one["streams"]] == streams[1:]
+    unknown = run("configured_catalog.py", "c", stdin="\n".join(lines))
+    assert unknown.returncode == 1
+    assert "No such stream: c. There are: a, b." in unknown.stderr
+    nothing = run("configured_catalog.py", stdin=lines[0])
+    assert nothing.returncode == 1
+    assert "discover says why" in nothing.stderr
