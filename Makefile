@@ -35,7 +35,7 @@ image: ## build the docker image with docker, podman or buildah
 
 .PHONY: test
 test: lint types ## all that CI runs: lint, types, tests with coverage
-	@$(MAKE) .venv-demo/ready .venv-destinations/ready .venv-target/ready OPTIONAL=optional
+	@$(MAKE) .venv-demo/ready .venv-destinations/ready .venv-target/ready .venv-release/ready OPTIONAL=optional
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov
 
 .PHONY: lint
@@ -55,6 +55,10 @@ types: $(VENV)/ready ## mypy, strict
 .PHONY: bench
 bench: $(VENV)/ready ## measure requests, state and memory, as the README's tables show them
 	@$(VENV)/bin/python -m benchmarks.requests
+
+.PHONY: release-check
+release-check: .venv-release/ready ## build sdist and wheel, install each elsewhere, run them, check the rest
+	@.venv-release/bin/python scripts/release_check.py
 
 .PHONY: lock
 lock: $(VENV)/ready ## pin the newest versions that setup.py allows in requirements/
