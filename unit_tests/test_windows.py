@@ -164,6 +164,18 @@ def test_a_sync_that_was_killed_goes_on_without_a_gap(
     assert emitted == set(times)
 
 
+@pytest.mark.parametrize("provider", SERVERS)
+def test_a_row_on_the_boundary_of_two_windows_is_emitted_once(provider: str) -> None:
+    """Most providers' bounds are inclusive: both windows are sent the row, one of them emits it."""
+    server, strict = SERVERS[provider]
+    a_cursor = cursor(strict=strict)
+    todo = windows(a_cursor)
+    times = [a_cursor.bounds(window)[0] for window in todo]
+    assert len(times) > 2
+    emitted = Counter(t for window in todo for t in read(a_cursor, window, times, server))
+    assert emitted == Counter(times)
+
+
 def test_a_finished_sync_leaves_only_the_look_back() -> None:
     first = cursor()
     for window in windows(first):
