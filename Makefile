@@ -53,8 +53,9 @@ types: $(VENV)/ready ## mypy, strict
 	$(VENV)/bin/mypy
 
 .PHONY: bench
-bench: $(VENV)/ready ## measure requests, state and memory, as the README's tables show them
+bench: $(VENV)/ready ## measure requests, state, memory and downloads, as the tables in README and docs show them
 	@$(VENV)/bin/python -m benchmarks.requests
+	@$(VENV)/bin/python -m benchmarks.files
 
 .PHONY: release-check
 release-check: .venv-release/ready ## build sdist and wheel, install each elsewhere, run them, check the rest
