@@ -153,3 +153,16 @@ FILE_KEYS = {
     "quo_recording_files": ("recordingId",),
     "tether_recording_files": ("callId",),
 }
+
+
+def as_delivered(stream: str, row: Row) -> Row:
+    """A provider's row as the connector delivers it: where Tether sends one of two kinds, each has its own field."""
+    row = dict(row)
+    if stream == "tether_calls":
+        for name in ("contact", "user"):
+            if isinstance(row.get(f"{name}Id"), dict):
+                row[name] = row[f"{name}Id"]
+                row[f"{name}Id"] = row[name].get("_id")
+    if stream == "tether_call_recordings" and isinstance(row.get("transcriptionData"), dict):
+        row["transcriptionData"] = [row["transcriptionData"]]
+    return row

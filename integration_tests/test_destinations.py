@@ -24,7 +24,7 @@ import pytest
 from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer
 from airbyte_cdk.utils.datetime_helpers import ab_datetime_parse
 
-from integration_tests.syncing import catalog_of, sandbox_config
+from integration_tests.syncing import as_delivered, catalog_of, sandbox_config
 from sandbox import Sandbox
 
 Row = dict[str, Any]
@@ -288,7 +288,8 @@ def test_rows_arrive_as_they_are_and_again_without_duplicates(kind: str, tmp_pat
 
 def truth(sandbox: Sandbox, stream: str) -> dict[tuple[Any, ...], Row]:
     keys = map(tuple, sandbox.truth(stream))
-    return dict(zip(keys, sandbox.rows(stream), strict=True))
+    rows = (as_delivered(stream, row) for row in sandbox.rows(stream))
+    return dict(zip(keys, rows, strict=True))
 
 
 def by_key(

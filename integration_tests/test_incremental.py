@@ -15,6 +15,7 @@ from integration_tests.syncing import (
     STREAMS,
     Row,
     Sync,
+    as_delivered,
     clock_of,
     keys,
     sandbox_config,
@@ -64,7 +65,7 @@ def missing_or_stale(sandbox: Sandbox, table: Table, *streams: str) -> list[str]
     found = []
     for stream in streams or STREAMS:
         names = PRIMARY_KEYS[stream]
-        for truth in sandbox.rows(stream):
+        for truth in (as_delivered(stream, row) for row in sandbox.rows(stream)):
             row = table.rows[stream].get(tuple(truth[n] for n in names))
             if row is None:
                 found.append(f"{stream} lacks {truth}")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from integration_tests.conftest import NOW, Program
-from integration_tests.syncing import PRIMARY_KEYS, STREAMS, Row, keys, sandbox_config
+from integration_tests.syncing import PRIMARY_KEYS, STREAMS, Row, as_delivered, keys, sandbox_config
 from sandbox import Sandbox
 from sandbox.providers.quo import Quo
 from unit_tests.harness import ID_LISTS, Connector, Output, without_nulls
@@ -53,7 +53,7 @@ def rows_of(sandbox: Sandbox, stream: str) -> Iterator[Row]:
         ):
             yield {**row, "callId": quo.cid(index)}
     else:
-        yield from sandbox.rows(stream)
+        yield from (as_delivered(stream, row) for row in sandbox.rows(stream))
 
 
 WORLDS: dict[str, dict[str, Any]] = {

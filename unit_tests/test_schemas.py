@@ -51,6 +51,7 @@ INJECTED: dict[str, list[str]] = {
     "quo_call_recordings": ["callId", "callCreatedAt"],
     "quo_call_transcripts": ["callCreatedAt"],
     "bota_transcriptions": ["recording_created_at"],
+    "tether_calls": ["contact", "user"],
     "tether_call_recordings": ["callId", "callCreatedAt"],
     "bird_recording_files": ["recordingId", "recordingCreatedAt", "recordingUpdatedAt", *MEDIA],
     "amigo_recording_files": ["filename", "call_started_at", *MEDIA],
