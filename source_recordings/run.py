@@ -1,15 +1,20 @@
 """From the command line to the source: what the console script `source-recordings` calls."""
 
+import json
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any
+from urllib.parse import quote
 
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.logger import PRINT_BUFFER
 from airbyte_cdk.models import ConnectorSpecification, FailureType
-from airbyte_cdk.utils import AirbyteTracedException
+from airbyte_cdk.utils import AirbyteTracedException, PrintBuffer
+from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
 
 from source_recordings.components.errors import UserError, without_stack_trace
 from source_recordings.config import problems
@@ -17,6 +22,8 @@ from source_recordings.manifest import build_manifest
 from source_recordings.source import SourceRecordings
 
 logger = logging.getLogger("airbyte")
+
+SHORTEST_SECRET = 4
 
 
 class Entrypoint(AirbyteEntrypoint):
@@ -28,6 +35,16 @@ class Entrypoint(AirbyteEntrypoint):
         found = problems(config, source_spec.connectionSpecification)
         if found:
             raise UserError(" ".join(found))
+
+    @staticmethod
+    def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
+        """Hides secrets from the output, also as they look in a JSON body and in a URL.
+
+        Very short ones are left: to mask every "a" would mask the protocol itself.
+        """
+        secrets = [str(s) for s in get_secrets(connection_specification, config)]
+        forms = {f for s in secrets for f in (s, json.dumps(s)[1:-1], quote(s, safe=""))}
+        update_secrets([form for form in forms if len(form) >= SHORTEST_SECRET])
 
 
 def run(args: list[str] | None = None) -> None:
@@ -41,7 +58,7 @@ def run(args: list[str] | None = None) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(without_stack_trace)
     failed = False
-    with PRINT_BUFFER:
+    with PRINT_BUFFER, _flushed(PRINT_BUFFER):
         try:
             for message in Entrypoint(create_source(parsed)).run(parsed):
                 print(f"{message}\n", end="")
@@ -50,6 +67,24 @@ def run(args: list[str] | None = None) -> None:
             _as_traced(error).emit_message()
     if failed:
         sys.exit(1)
+
+
+@contextmanager
+def _flushed(buffer: PrintBuffer) -> Iterator[None]:
+    """Writes out what the CDK's buffer holds every second: otherwise only the next message does, which may be far off."""
+    over = Event()
+
+    def flush() -> None:
+        while not over.wait(1):
+            buffer.flush()
+
+    thread = Thread(target=flush, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _as_traced(error: Exception) -> AirbyteTracedException:

@@ -1,10 +1,8 @@
 """The source: the assembled manifest, built from the package's components."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from airbyte_cdk.models import (
     AirbyteConnectionStatus,
@@ -19,7 +17,6 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
 from airbyte_cdk.utils import AirbyteTracedException
-from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, get_secrets
 
 from source_recordings.check import check_providers
 from source_recordings.components.errors import Explained, Skips, UserError
@@ -53,7 +50,6 @@ class SourceRecordings(ConcurrentDeclarativeSource):
             source_config=manifest,
             config_path=config_path,
         )
-        self._hide_secrets(config or {})
         workers = int((config or {}).get("num_workers") or DEFAULT_WORKERS)
         self._skips = Skips()
         self._workers = Workers(workers)
@@ -100,13 +96,6 @@ class SourceRecordings(ConcurrentDeclarativeSource):
                 f"The config does not offer: {', '.join(missing)}. Connect the provider, take away its list of IDs, or take "
                 "these streams out of the sync. All others have been synced."
             )
-
-    def _hide_secrets(self, config: Mapping[str, Any]) -> None:
-        """Hides secrets from logs also in the forms that they take in a JSON body and in a URL."""
-        spec = self._source_config["spec"]["connection_specification"]
-        for secret in get_secrets(spec, config):
-            for form in {str(secret), json.dumps(str(secret))[1:-1], quote(str(secret), safe="")}:
-                add_to_secrets(form)
 
 
 def _note_failure(message: AirbyteMessage, failures: dict[str, AirbyteErrorTraceMessage]) -> None:

@@ -10,6 +10,9 @@ from airbyte_cdk.sources.declarative.auth.token_provider import SessionTokenProv
 from airbyte_cdk.utils import AirbyteTracedException
 from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets
 
+# A shorter one is no JWT, and to mask it in the output would mask parts of words.
+SHORTEST_TOKEN = 16
+
 
 class ReloginAuthenticator(DeclarativeAuthenticator):
     """A session token as Bearer; an answer 401 leads to one new login and the same request once more.
@@ -54,7 +57,8 @@ class ReloginAuthenticator(DeclarativeAuthenticator):
                         self._refusal = error
                     raise
                 self._token = str(self._provider._token)
-                add_to_secrets(self._token)
+                if len(self._token) >= SHORTEST_TOKEN:
+                    add_to_secrets(self._token)
             return self._token
 
     def _answer_401(self, response: requests.Response, **kwargs: Any) -> requests.Response:
