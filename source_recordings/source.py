@@ -19,6 +19,7 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
 from airbyte_cdk.utils import AirbyteTracedException
 
 from source_recordings.check import check_providers
+from source_recordings.components import templates
 from source_recordings.components.errors import Explained, Skips, UserError
 from source_recordings.components.factory import RecordingsComponentFactory
 from source_recordings.components.workers import Workers
@@ -26,6 +27,8 @@ from source_recordings.manifest import build_manifest
 
 DEFAULT_WORKERS = 16
 CDK_THREADS = 128
+
+templates.install()
 
 
 class SourceRecordings(ConcurrentDeclarativeSource):
