@@ -178,7 +178,7 @@ class RecordingsComponentFactory(ModelToComponentFactory):
         settled_when = InterpolatedBoolean(
             condition=(model.parameters or {}).get("settled_when", "False"), parameters={}
         )
-        jobs: Jobs[tuple[Any, ...]] = _detail_jobs(parent, plain)
+        jobs: Jobs[str] = _detail_jobs(parent, plain)
         if files:
             cursor.settled.limit = Settled.FILES_LIMIT
 
@@ -231,7 +231,7 @@ class RecordingsComponentFactory(ModelToComponentFactory):
             jobs = _detail_jobs(parent, plain)
             parents = self.create_default_stream(_stream_model(parent), config)
 
-            def items() -> Iterator[tuple[Any, ...]]:
+            def items() -> Iterator[str]:
                 for partition in parents.generate_partitions():
                     yield from filter(None, map(jobs.item_of, partition.read()))
 

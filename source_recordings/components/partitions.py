@@ -1,15 +1,17 @@
 """How the rows of a window become records: alone, or each with a request of its own."""
 
+import json
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from itertools import chain, islice
+from operator import itemgetter
 from time import monotonic
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.streams.concurrent.partitions.partition import Partition
@@ -206,23 +208,24 @@ class DetailJobs:
     extra_fields: tuple[str, ...]
     read_slice: ReadSlice
 
-    def item_of(self, row: Record) -> tuple[Any, ...] | None:
-        value = row.data.get(self.parent_key)
-        if value is None:
+    def item_of(self, row: Record) -> str | None:
+        """The values as one text: a third of the memory of the values themselves, times a window's rows."""
+        if row.data.get(self.parent_key) is None:
             return None
-        return (value, *(row.data.get(name) for name in self.extra_fields))
+        return json.dumps([row.data.get(name) for name in (self.parent_key, *self.extra_fields)])
 
-    def key_of(self, item: tuple[Any, ...]) -> str:
-        return "|".join(map(str, item))
+    def key_of(self, item: str) -> str:
+        return item
 
-    def slice_of(self, item: tuple[Any, ...]) -> StreamSlice:
+    def slice_of(self, item: str) -> StreamSlice:
+        value, *extra = json.loads(item)
         return StreamSlice(
-            partition={self.partition_field: item[0]},
+            partition={self.partition_field: value},
             cursor_slice={},
-            extra_fields=dict(zip(self.extra_fields, item[1:], strict=True)),
+            extra_fields=dict(zip(self.extra_fields, extra, strict=True)),
         )
 
-    def read(self, item: tuple[Any, ...]) -> Iterable[Record]:
+    def read(self, item: str) -> Iterable[Record]:
         return self.read_slice(self.slice_of(item))
 
 
@@ -304,6 +307,18 @@ class FanOut:
             return item, error
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+NO_TIME = -1
+
+
+def _microseconds(time: datetime | None) -> int:
+    return NO_TIME if time is None else (time - EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(microseconds: int) -> datetime | None:
+    return None if microseconds == NO_TIME else EPOCH + timedelta(microseconds=microseconds)
+
+
 class Failures:
     """The first of a partition's errors, raised once everything else has been handed on."""
 
@@ -345,7 +360,7 @@ class WindowDetails(Generic[Item]):
         turns = iter(todo)
         saved = monotonic()
         for item, result in self.fan_out(self.jobs, (item for _, item in todo)):
-            time, _ = next(turns)
+            time = _moment(next(turns)[0])
             if not failures.first and monotonic() - saved > CHECKPOINT_SECONDS:
                 self._save(window, time)
                 saved = monotonic()
@@ -359,8 +374,9 @@ class WindowDetails(Generic[Item]):
             self._settle(item, time, result)
         failures.raise_first()
 
-    def _todo(self, window: StreamSlice, failures: Failures) -> list[tuple[datetime | None, Item]]:
-        todo: list[tuple[datetime | None, Item]] = []
+    def _todo(self, window: StreamSlice, failures: Failures) -> list[tuple[int, Item]]:
+        """What to ask for, by time in microseconds: a window can have very many rows."""
+        todo: list[tuple[int, Item]] = []
         try:
             for row in self.rows(window):
                 item = self.jobs.item_of(row)
@@ -370,13 +386,13 @@ class WindowDetails(Generic[Item]):
                 if not (
                     self.cursor and time and (self.jobs.key_of(item), time) in self.cursor.settled
                 ):
-                    todo.append((time, item))
+                    todo.append((_microseconds(time), item))
         except AirbyteTracedException as error:
             if error.failure_type == FailureType.config_error:
                 raise
             failures.add(error)
         # Rows without a time first: a saved position then never covers one that still waits.
-        todo.sort(key=lambda t: (t[0] is not None, t[0] and t[0].timestamp()))
+        todo.sort(key=itemgetter(0))
         return todo
 
     def _save(self, window: StreamSlice, reached: datetime | None) -> None:
