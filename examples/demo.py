@@ -29,6 +29,7 @@ DAYS = 30
 # The world begins this long ago, so that there are days to move on to.
 HEAD_START = timedelta(days=60)
 STEP = timedelta(days=1)
+STOPPED = Event()
 
 # The two newest files of each provider with what was said; the times of day have no zone and are UTC.
 RECORDINGS = """
@@ -69,7 +70,8 @@ def main() -> None:
     if options.sql:
         show(folder, options.sql)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the sandbox too
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     folder.mkdir(parents=True, exist_ok=True)
     world = World(folder / "world.json", options.size)
     began = time.monotonic()
@@ -82,6 +84,12 @@ def main() -> None:
     say(
         f"\nDone in {time.monotonic() - began:.0f} seconds. Run it again: a day will have passed in the sandbox."
     )
+
+
+def stop(*_: object) -> None:
+    """Ends the demo, and with it the sandbox."""
+    STOPPED.set()
+    raise KeyboardInterrupt
 
 
 class World:
@@ -204,6 +212,8 @@ def _pyairbyte(folder: Path) -> Any:
     warnings.simplefilter("ignore")
     import airbyte
 
+    if STOPPED.is_set():  # one of the many modules has swallowed the interrupt
+        raise KeyboardInterrupt
     return airbyte
 
 
