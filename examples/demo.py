@@ -219,7 +219,7 @@ def _pyairbyte(folder: Path) -> Any:
 
 @contextmanager
 def quiet(folder: Path) -> Iterator[None]:
-    """What PyAirbyte prints goes to a file: among it a warning for each row with a field of two types."""
+    """What PyAirbyte prints goes to a file."""
     with (
         (folder / "pyairbyte.log").open("w", encoding="utf-8") as log,
         redirect_stdout(log),
