@@ -2,7 +2,7 @@
 
 # python:3.13-slim-trixie as of 2026-08-05, for every architecture that it has. Any image with Python 3.13, venv and
 # pip will do instead: --build-arg BASE_IMAGE=...
-ARG BASE_IMAGE=docker.io/library/python:3.13-slim-trixie@sha256:9662417aace5ae7b8e2609cce472b72a8958e134ba372808abe9cc1a0c0125e6
+ARG BASE_IMAGE=python:3.13-slim-trixie@sha256:9662417aace5ae7b8e2609cce472b72a8958e134ba372808abe9cc1a0c0125e6
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore PYTHONHASHSEED=0
@@ -22,8 +22,8 @@ RUN python3 -m pip --python /opt/connector/bin/python install --no-deps --no-bui
         /opt/connector/lib/python3*/site-packages/*/*/tests
 
 # Bytecode: whoever runs the image can't write it, and would compile every module at every start. It belongs to the
-# very files beside it, so no start needs to compare their times.
-RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/connector/lib
+# very files beside it, so no start needs to compare their times (-f: the build above has left some that do).
+RUN python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/connector/lib
 
 
 FROM ${BASE_IMAGE}

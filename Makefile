@@ -71,7 +71,7 @@ clean: ## remove environments, demo data, builds and caches
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^## /{printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Environments, made anew when what they are made from has changed. Those beside the tests' own have PyAirbyte, which
 # is not to be had for Python 3.13.
