@@ -10,8 +10,9 @@ from airbyte_cdk.models import FailureType
 from airbyte_cdk.sources.types import Record, StreamSlice
 from airbyte_cdk.utils import AirbyteTracedException
 
-from source_recordings.components import partitions
-from source_recordings.components.partitions import DetailJobs, FanOut, WindowDetails
+from source_recordings.components import details
+from source_recordings.components.details import WindowDetails
+from source_recordings.components.fan_out import DetailJobs, FanOut
 from unit_tests.test_windows import FORMAT, cursor, windows
 
 FAILING = 4
@@ -20,7 +21,7 @@ FAILING = 4
 @pytest.mark.parametrize("fails", [False, True], ids=["all answered", "one failed"])
 def test_what_is_saved_has_been_handed_on(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill after any record -> what the saved state covers had come out before -> the rest is read again."""
-    monkeypatch.setattr(partitions, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(details, "CHECKPOINT_SECONDS", -1.0)
     a_cursor = cursor()
     window = windows(a_cursor)[-1]
     start, _ = a_cursor.bounds(window)
@@ -50,7 +51,7 @@ def test_what_is_saved_has_been_handed_on(fails: bool, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(a_cursor, "checkpoint", noted)
     with ThreadPoolExecutor(4) as threads:
-        details = WindowDetails(
+        a_window = WindowDetails(
             rows=rows,
             jobs=DetailJobs("id", "id", (), detail),
             fan_out=FanOut(threads, 4),
@@ -58,7 +59,7 @@ def test_what_is_saved_has_been_handed_on(fails: bool, monkeypatch: pytest.Monke
             cursor=a_cursor,
         )
         try:
-            for record in details(window):
+            for record in a_window(window):
                 handed_on.append(record.data["id"])  # noqa: PERF401  looked at meanwhile
         except AirbyteTracedException:
             assert fails

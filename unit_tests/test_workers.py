@@ -16,7 +16,8 @@ from airbyte_cdk.utils import AirbyteTracedException
 from requests.adapters import HTTPAdapter
 
 from source_recordings.components.errors import UserError
-from source_recordings.components.partitions import FanOut, Halt, Partitions, Scout, SliceJobs
+from source_recordings.components.fan_out import FanOut, Scout, SliceJobs
+from source_recordings.components.partitions import Halt, Partitions
 from source_recordings.components.workers import Workers
 
 THREADS = 8

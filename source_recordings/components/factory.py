@@ -66,6 +66,7 @@ from airbyte_cdk.sources.streams.http.error_handlers import BackoffStrategy
 from airbyte_cdk.sources.types import Config, Record, StreamSlice
 from pydantic.v1 import BaseModel
 
+from source_recordings.components.details import AllDetails, WindowDetails
 from source_recordings.components.errors import (
     Capped,
     PatientErrorHandler,
@@ -75,21 +76,18 @@ from source_recordings.components.errors import (
     no_debug,
     terse,
 )
-from source_recordings.components.login import ReloginAuthenticator
-from source_recordings.components.pagination import OnceOnlyCursor, OverlappingOffset
-from source_recordings.components.partitions import (
-    AllDetails,
+from source_recordings.components.fan_out import (
     DetailJobs,
     FanOut,
     Jobs,
-    Partitions,
     ReadSlice,
-    Rows,
     ScoutedJobs,
     SliceJobs,
-    WindowDetails,
     unscouted,
 )
+from source_recordings.components.login import ReloginAuthenticator
+from source_recordings.components.pagination import OnceOnlyCursor, OverlappingOffset
+from source_recordings.components.partitions import Partitions, Rows
 from source_recordings.components.windows import Settled, WindowCursor, parse_time
 from source_recordings.components.workers import Workers
 from source_recordings.media.build import FileStreams

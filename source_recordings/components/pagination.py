@@ -1,5 +1,6 @@
 """Pagination where a list can repeat a cursor, changes while it is read, or pages in one of two ways."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from typing import Any, TypeVar
@@ -19,11 +20,19 @@ from airbyte_cdk.utils import AirbyteTracedException
 Key = TypeVar("Key")
 
 
-class Trail(set[Key]):
-    """What a walk through a list has seen. It goes along in the page token: the paginator is shared by all windows.
+class Trail(OrderedDict[Key, None]):
+    """What a walk through a list has seen last. It goes along in the page token: the paginator is shared by all windows.
 
-    The CDK deep-copies a token with every request; one trail serves the whole walk all the same.
+    Bounded: a cursor that comes back, or rows that moved between two requests, were met not long ago. The CDK deep-copies
+    a token with every request; one trail serves the whole walk all the same.
     """
+
+    LENGTH = 10_000
+
+    def add(self, key: Key) -> None:
+        self[key] = None
+        if len(self) > self.LENGTH:
+            self.popitem(last=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Trail[Key]":
         return self
@@ -44,7 +53,7 @@ class CursorToken(str):
 
 
 def _next_seen(cursor: str, last: Any) -> Trail[str]:
-    seen: Trail[str] = getattr(last, "seen", Trail())
+    seen: Trail[str] = getattr(last, "seen", None) or Trail()
     if cursor in seen:
         raise AirbyteTracedException(
             message=(
@@ -168,7 +177,7 @@ class OverlappingOffset(PaginationStrategy):
         stream_slice: StreamSlice | None = None,
     ) -> Offset | None:
         here = int(last_page_token_value or 0)
-        seen: Trail[int] = getattr(last_page_token_value, "seen", Trail())
+        seen: Trail[int] = getattr(last_page_token_value, "seen", None) or Trail()
         steps_back: int = getattr(last_page_token_value, "steps_back", 0)
         keys = [hash(row.get(self.row_key)) for row in self.extractor.extract_records(response)]
         if here and (not keys or keys[0] not in seen):
@@ -181,7 +190,8 @@ class OverlappingOffset(PaginationStrategy):
                 )
             target = max(0, here - self.page_size + 1)
         else:
-            seen.update(keys)
+            for key in keys:
+                seen.add(key)
             end = here + len(keys)
             total = response.json().get("total")
             if not keys or (end >= total if isinstance(total, int) else len(keys) < self.page_size):

@@ -1,29 +1,20 @@
 """Files as jobs of a fan-out: of rows that are listed, or of rows that another job's request gives."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from airbyte_cdk.sources.streams.concurrent.default_stream import DefaultStream
 from airbyte_cdk.sources.types import Record
 from airbyte_cdk.utils import AirbyteTracedException
 
+from source_recordings.components.fan_out import Jobs
 from source_recordings.media.media import Media
 
 Item = TypeVar("Item")
 
 # A file that is stored or too large stays so. One that is missing or whose address has run out may turn up yet.
 FINAL = {"stored", "too_large"}
-
-
-class RowJobs(Protocol[Item]):
-    """The jobs whose rows name the files, see components/partitions.py."""
-
-    def item_of(self, row: Record) -> Item | None: ...
-
-    def key_of(self, item: Item) -> str: ...
-
-    def read(self, item: Item) -> Iterable[Record]: ...
 
 
 def is_settled(record: Record) -> bool:
@@ -69,7 +60,7 @@ class ListedFileJobs:
 class FileJobs(Generic[Item]):
     """The files of the rows that other jobs read, one request for all of a job's rows and one download each."""
 
-    rows: RowJobs[Item]
+    rows: Jobs[Item]
     media: Media
     primary_key: tuple[str, ...]
     is_ready: Callable[[Record], bool]
@@ -134,7 +125,7 @@ class Files:
 
     def of(
         self,
-        rows: RowJobs[Item],
+        rows: Jobs[Item],
         stream: DefaultStream,
         is_delivered: Callable[[Record, str], bool] = lambda _row, _key: False,
     ) -> FileJobs[Item]:
