@@ -167,12 +167,6 @@ def hosts() -> Iterator[Callable[..., Host]]:
         host.close()
 
 
-@pytest.fixture(autouse=True)
-def hashed_beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the second piece on, so that the small bodies of these tests take both ways."""
-    monkeypatch.setattr("source_recordings.media.staging.HASHED_BESIDE", CHUNK)
-
-
 @pytest.fixture
 def staging(tmp_path: Path) -> Staging:
     return Staging(tmp_path / "staging")

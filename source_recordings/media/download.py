@@ -10,7 +10,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from itertools import cycle
 
 import requests
 from airbyte_cdk.models import FailureType
@@ -23,7 +22,7 @@ from source_recordings.media.staging import Part
 
 logger = logging.getLogger("airbyte")
 
-# Large enough that Python costs nothing beside the copying, small enough for 64 workers: 32 MB, two for each.
+# Large enough that Python costs nothing beside the copying, small enough for 64 workers: 16 MB.
 CHUNK = 256 * 1024
 MAX_TRIES = 6
 
@@ -112,13 +111,10 @@ def _attempt(
         told = progress.total if progress.total is not None else expected
         if told is not None and told > limit:
             raise TooLarge(told, progress.content_type)
-        try:
-            for piece in _pieces(response):
-                if part.size + len(piece) > limit:
-                    raise TooLarge(progress.total, progress.content_type)
-                part.write(piece)
-        finally:
-            part.wait()  # the buffers are used again
+        for piece in _pieces(response):
+            if part.size + len(piece) > limit:
+                raise TooLarge(progress.total, progress.content_type)
+            part.write(piece)
         if progress.total is not None:
             if part.size != progress.total:
                 raise Broken("its host broke the connection")
@@ -198,14 +194,13 @@ def _has_own_end(response: requests.Response) -> bool:
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes | memoryview]:
-    """The body; a piece is good until the next but one is asked for. Raises Broken."""
+    """The body; a piece is good until the next one is asked for. Raises Broken."""
     body = getattr(response.raw, "_fp", None)
     try:
         if isinstance(body, http.client.HTTPResponse) and not _is_encoded(response):
             # urllib3 would copy every byte twice; it is bypassed and only told of the end.
-            for buffer in cycle(_own_buffers()):
-                if not (count := body.readinto(buffer)):
-                    break
+            buffer = _buffer()
+            while count := body.readinto(buffer):
                 yield buffer[:count]
             if not body.length:
                 response.raw.release_conn()
@@ -218,9 +213,8 @@ def _pieces(response: requests.Response) -> Iterator[bytes | memoryview]:
         raise Broken("its host broke the connection") from error
 
 
-def _own_buffers() -> tuple[memoryview, memoryview]:
-    """The thread's two: one is hashed while the other is filled."""
+def _buffer() -> memoryview:
     if not hasattr(_buffers, "own"):
-        _buffers.own = memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK))
-    own: tuple[memoryview, memoryview] = _buffers.own
-    return own
+        _buffers.own = memoryview(bytearray(CHUNK))
+    buffer: memoryview = _buffers.own
+    return buffer

@@ -5,7 +5,6 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -22,10 +21,6 @@ except ImportError:  # Windows, where a file that is open can't be deleted: no l
     fcntl = None
 
 PARTS = ".parts"
-
-# From this size on a file is hashed while its next piece is read: its checksum takes as long as the download itself.
-HASHED_BESIDE = 4_000_000
-_hashers = ThreadPoolExecutor(os.cpu_count() or 1, "hash")
 
 
 def staging_directory() -> Path:
@@ -80,7 +75,6 @@ class Part:
         self._fd = fd
         self.size = 0
         self._hash = hashlib.sha256()
-        self._hashing: Future[None] | None = None
 
     def __enter__(self) -> "Part":
         return self
@@ -90,22 +84,10 @@ class Part:
 
     @property
     def sha256(self) -> str:
-        self.wait()
         return self._hash.hexdigest()
 
-    def wait(self) -> None:
-        """Returns once nobody reads the last piece any more."""
-        hashing, self._hashing = self._hashing, None
-        if hashing:
-            hashing.result()
-
     def write(self, data: bytes | memoryview) -> None:
-        """The piece must stay as it is until the next `write` or `wait`."""
-        self.wait()
-        if self.size < HASHED_BESIDE:
-            self._hash.update(data)
-        else:
-            self._hashing = _hashers.submit(self._hash.update, data)
+        self._hash.update(data)
         rest = memoryview(data)
         with _disk_errors(self._root):
             while rest:
@@ -114,7 +96,6 @@ class Part:
 
     def restart(self) -> None:
         """Forgets all that was written."""
-        self.wait()
         with _disk_errors(self._root):
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
@@ -144,7 +125,6 @@ class Part:
 
     def close(self) -> None:
         """Removes the file unless it was finished."""
-        self.wait()
         if self._path is not None:
             if fcntl is None:
                 self._release()
