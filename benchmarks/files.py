@@ -21,16 +21,24 @@ from sandbox import Sandbox
 STREAM = "bird_recording_files"
 SMALL = 300_000
 LATENCY = 0.05
+GIGABIT = 125e6
+"""Bytes a second."""
 WORKERS = 16
 
 
 class World:
     """A sandbox in a process of its own, so that it does not share the interpreter with what is measured."""
 
-    def __init__(self, folder: Path, size: int, latency: float) -> None:
+    def __init__(self, folder: Path, size: int, latency: float, rate: float = 0.0) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.files", "--serve", json.dumps([size, latency])],
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.files",
+                "--serve",
+                json.dumps([size, latency, rate]),
+            ],
             stdout=subprocess.PIPE,
             stdin=subprocess.PIPE,
             text=True,
@@ -98,10 +106,11 @@ class World:
 
 def serve(said: str) -> None:
     """The other process: a sandbox until its input ends. Its files are all of one size."""
-    size, latency = json.loads(said)
+    size, latency, rate = json.loads(said)
     with Sandbox(seed=1, size=size, latency=latency) as sandbox:
         ids = [row["recordingId"] for row in sandbox.rows(STREAM)]
         length = int(os.environ.get("BENCH_LENGTH", SMALL))
+        sandbox.knobs.media_rate = rate
         sandbox.knobs.media_sizes.update(dict.fromkeys(ids, length))
         urls = [sandbox.storage.url("bird", i, "mp3", 86_400) for i in ids]
         config = sandbox_config(sandbox, "bird", num_workers=WORKERS)
@@ -167,6 +176,20 @@ def tables(folder: Path, rounds: int, large: int, count: int) -> None:
         )
         rows(f"1 of {large} MB", seconds, large)
         peaks["none (`include_files: false`)"] = world.connector(one, files=False)["peak_bytes"]
+    finally:
+        world.close()
+
+    world = World(folder, 20, 0.0, GIGABIT)
+    try:
+        seconds = best(
+            rounds,
+            {
+                "curl": lambda: world.curl(world.urls()[:1]),
+                "curl, then sha256sum": lambda: world.curl(world.urls()[:1], "sha256sum"),
+                "this connector, SHA-256 included": connector,
+            },
+        )
+        rows(f"1 of {large} MB, 1 Gbit/s", seconds, large)
     finally:
         world.close()
 

@@ -55,6 +55,9 @@ class Knobs:
     media_sizes: dict[str, int] = field(default_factory=dict)
     """Exact size of single media files, by media id."""
 
+    media_rate: float = 0.0
+    """Bytes a second that a media file comes with; 0: as fast as it goes."""
+
     ranges: bool = True
     """Whether media hosts answer Range requests with 206."""
 

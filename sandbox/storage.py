@@ -6,10 +6,12 @@ https://docs.bird.com/api/voice-api/recordings-api/get-a-recording
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 from contextvars import ContextVar
 from functools import lru_cache
+from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape
@@ -117,8 +119,12 @@ class Storage:
             response.enable_chunked_encoding()
         await response.prepare(request)
         end = (start + stop) // 2 if cut_short.get() else stop
+        began, sent = monotonic(), 0
         for piece in media.read(start, end):
             await response.write(piece)
+            sent += len(piece)
+            if self.knobs.media_rate:
+                await asyncio.sleep(max(0.0, began + sent / self.knobs.media_rate - monotonic()))
         if end < stop and request.transport is not None:
             request.transport.close()
         return response

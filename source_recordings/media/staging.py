@@ -96,6 +96,8 @@ class Part:
 
     def restart(self) -> None:
         """Forgets all that was written."""
+        if not self.size:
+            return  # ext4 writes a file that was cut to nothing out to the disk when it is closed
         with _disk_errors(self._root):
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
