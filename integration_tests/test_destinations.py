@@ -125,10 +125,6 @@ class Postgres(DuckDB):
 
     def __init__(self, folder: Path, config: Row, url: str) -> None:
         super().__init__(folder, config)
-        # PyAirbyte gives a field of two types a text column, which PostgreSQL won't put an object into.
-        for stream, schema in list(self.catalog.items()):
-            if any(len(kinds(field)) > 1 for field in schema["properties"].values()):
-                del self.catalog[stream]
         self.url = url
 
     def sync(self) -> None:

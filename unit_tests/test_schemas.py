@@ -163,6 +163,13 @@ def test_everything_is_nullable_and_typed_down_to_the_leaves(file: Path) -> None
 
 
 @every_schema_file
+def test_a_column_is_of_one_kind(file: Path) -> None:
+    """A typed table can't hold two kinds; PyAirbyte's PostgreSQL cache does not load such a stream."""
+    fields = load(file)["properties"]
+    assert {name for name, field in fields.items() if len(types_of(field)) > 2} == set()
+
+
+@every_schema_file
 def test_every_object_is_open(file: Path) -> None:
     closed = [
         path
