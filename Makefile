@@ -21,6 +21,11 @@ demo: .venv-demo/ready ## sync all streams of five made-up accounts into DuckDB;
 query: .venv-demo/ready ## query what the demo has synced: make query SQL="select * from bird_recordings"
 	@.venv-demo/bin/python examples/demo.py --sql "$(SQL)"
 
+.PHONY: sandbox
+sandbox: $(VENV)/ready ## play the five providers for an hour or until Ctrl-C; the config to reach them: build/sandbox.json
+	@mkdir -p build
+	@$(VENV)/bin/python -m sandbox --config-file build/sandbox.json
+
 .PHONY: manifest
 manifest: $(VENV)/ready ## write build/manifest.yaml, for the Connector Builder
 	@mkdir -p build
