@@ -5,7 +5,9 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote
@@ -58,7 +60,7 @@ def run(args: list[str] | None = None) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(without_stack_trace)
     failed = False
-    with PRINT_BUFFER, _flushed(PRINT_BUFFER):
+    with PRINT_BUFFER, _flushed(PRINT_BUFFER), _without_pipes(parsed):
         try:
             for message in Entrypoint(create_source(parsed)).run(parsed):
                 print(f"{message}\n", end="")
@@ -85,6 +87,20 @@ def _flushed(buffer: PrintBuffer) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def _without_pipes(parsed: Namespace) -> Iterator[None]:
+    """Puts a file in the place of a pipe, as in `--config <(...)`: the CDK reads each more than once."""
+    with ExitStack() as files:
+        for what in ("config", "catalog", "state"):
+            path = Path(getattr(parsed, what, None) or "")
+            if path.is_fifo():
+                file = files.enter_context(NamedTemporaryFile())  # its user's alone
+                file.write(path.read_bytes())
+                file.flush()
+                setattr(parsed, what, file.name)
+        yield
 
 
 def _as_traced(error: Exception) -> AirbyteTracedException:

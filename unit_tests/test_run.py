@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -70,6 +73,21 @@ WRONG_CATALOGS: dict[str, Any] = {
         ]
     },
 }
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes by name")
+def test_a_config_from_a_pipe(connector: Connector) -> None:
+    """`--config <(...)` in a shell, which gives its content once."""
+    pipe = connector.folder / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=[json.dumps(config("quo"))], daemon=True)
+    writer.start()
+
+    output = connector.command("discover", "--config", str(pipe))
+
+    assert output.exit_code == 0
+    assert output.of("CATALOG")
 
 
 @pytest.mark.parametrize("name", WRONG_CATALOGS)
