@@ -18,7 +18,7 @@ demo: .venv-demo/ready ## sync all streams of five made-up accounts into DuckDB;
 	@.venv-demo/bin/python examples/demo.py
 
 .PHONY: query
-query: .venv-demo/ready ## query what the demo has synced: make query SQL="select * from bird_recordings"
+query: .venv-demo/ready ## query what the demo has synced: make query SQL="select * from quo_calls"; without SQL: its tables
 	@.venv-demo/bin/python examples/demo.py --sql "$(SQL)"
 
 .PHONY: sandbox

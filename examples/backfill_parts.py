@@ -29,14 +29,19 @@ LIMITS = {
 
 def main() -> None:
     options = _options()
-    config = json.loads(options.config.read_text(encoding="utf-8"))
+    try:
+        config = json.loads(options.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"The config {options.config} can't be read: {error}")
     start = _moment(config.get("start_date") if options.start is None else options.start)
     now = datetime.now(timezone.utc).isoformat()
     until = _moment(options.until or config.get("end_date") or now)
     parts = cut(config, start, until, options.parts, share_limits=not options.own_limits)
     options.output.mkdir(parents=True, exist_ok=True)
-    for number, part in enumerate(parts, 1):
-        file = options.output / f"part-{number}.json"
+    files = [options.output / f"part-{number}.json" for number in range(1, len(parts) + 1)]
+    if others := sorted({*options.output.glob("part-*.json")} - {*files}):
+        sys.exit(f"{others[0]} is of another cut: take it away first, or name another folder.")
+    for file, part in zip(files, parts, strict=True):
         write(file, part)
         print(f"{file}   {part['start_date']} to {part.get('end_date', 'now, and on')}")
 
@@ -105,12 +110,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--until", help="what to cut ends here; default: the config's end_date, or now"
     )
-    parser.add_argument("--parts", type=int, required=True, choices=range(1, 1001), metavar="N")
+    parser.add_argument("--parts", type=int, required=True, metavar="N", help="1 to 1000")
     parser.add_argument("--output", type=Path, required=True, help="a folder for the configs")
     parser.add_argument(
         "--own-limits", action="store_true", help="leave the rate limits as they are"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not 1 <= options.parts <= 1000:
+        parser.error("--parts must be from 1 to 1000")
+    return options
 
 
 if __name__ == "__main__":

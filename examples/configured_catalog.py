@@ -13,8 +13,11 @@ from typing import Any
 
 def configured_catalog(lines: Iterable[str], names: Sequence[str]) -> dict[str, Any]:
     """The catalog in the messages, configured."""
-    messages = [json.loads(line) for line in lines]
-    catalogs = [message["catalog"] for message in messages if message["type"] == "CATALOG"]
+    try:
+        messages = [json.loads(line) for line in lines]
+        catalogs = [message["catalog"] for message in messages if message["type"] == "CATALOG"]
+    except (ValueError, KeyError, TypeError):
+        sys.exit("The input is not what discover prints: one Airbyte message a line.")
     if not catalogs:
         sys.exit("There is no catalog among the messages: discover says why.")
     offered = {stream["name"]: stream for stream in catalogs[0]["streams"]}

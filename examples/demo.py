@@ -67,8 +67,8 @@ order by provider, created_at desc
 def main() -> None:
     options = _options()
     folder: Path = options.folder.resolve()
-    if options.sql:
-        show(folder, options.sql)
+    if options.sql is not None:
+        show(folder, options.sql or "show tables")
         return
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
@@ -262,8 +262,13 @@ def show(folder: Path, sql: str) -> None:
     """Prints what a query gives as a table."""
     import duckdb
 
-    with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
-        connection.sql(sql).show(max_width=120)
+    if not (folder / DATABASE).exists():
+        sys.exit("There is nothing to query yet: run `make demo` first.")
+    try:
+        with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
+            connection.sql(sql).show(max_width=120)
+    except duckdb.Error as error:
+        sys.exit(str(error))
 
 
 def row_counts(folder: Path, streams: Sequence[str], condition: str = "true") -> dict[str, int]:

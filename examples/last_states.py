@@ -10,17 +10,26 @@ from typing import Any
 
 
 def last_states(lines: Iterable[str]) -> list[Any]:
-    """The last state of each stream; a last line that was cut off is left out."""
+    """The last state of each stream; lines that were cut off are left out."""
     states = {}
-    for line in lines:
-        try:
-            message = json.loads(line)
-        except ValueError:
-            continue
-        if message["type"] == "STATE":
+    count = understood = 0
+    for message in map(_parsed, lines):
+        count += 1
+        understood += message is not None
+        if message and message["type"] == "STATE":
             state = message["state"]
             states[state["stream"]["stream_descriptor"]["name"]] = state
+    if count > 1 and not understood:
+        sys.exit("The input is not what read prints: one Airbyte message a line.")
     return list(states.values())
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and "type" in message else None
 
 
 if __name__ == "__main__":

@@ -21,8 +21,11 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     options = _options()
+    try:
+        config = json.loads(options.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"The config {options.config} can't be read: {error}")
     ab = pyairbyte(options.folder)
-    config = json.loads(options.config.read_text(encoding="utf-8"))
 
     source = ab.get_source("source-recordings", config=config, **where_it_is(options.install))
     source.check()

@@ -116,6 +116,36 @@ def test_what_can_t_be_cut_is_told(tmp_path: Path, options: list[str], message: 
     assert message in done.stderr
 
 
+def test_parts_of_another_cut_are_not_left_beside_the_new_ones(tmp_path: Path) -> None:
+    config = {"quo": {"api_key": "k"}}
+    parts_of(tmp_path, config, "--start", "2023-01-01", "--parts", "3")
+    options = ["--config", str(tmp_path / "config.json"), "--output", str(tmp_path / "parts")]
+    done = run("backfill_parts.py", *options, "--start", "2023-01-01", "--parts", "2")
+    assert done.returncode == 1
+    assert "part-3.json" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("backfill_parts.py", ["--config", "missing.json", "--output", "x", "--parts", "2"]),
+        ("backfill_parts.py", ["--config", "missing.json", "--output", "x", "--parts", "0"]),
+        ("pyairbyte_sync.py", ["--config", "missing.json"]),
+        ("configured_catalog.py", []),
+        ("last_states.py", []),
+    ],
+)
+def test_a_mistake_is_told_without_a_stack_trace(script: str, options: list[str]) -> None:
+    done = run(script, *options, stdin="not\nmessages\n")
+    assert done.returncode != 0
+    assert done.stderr.strip() and "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_nothing_yet_is_no_state() -> None:
+    assert json.loads(run("last_states.py", stdin="").stdout) == []
+
+
 @pytest.mark.slow
 def test_the_parts_together_are_the_whole(tmp_path: Path) -> None:
     """Nothing twice and nothing left out, in every stream."""

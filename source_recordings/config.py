@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
+from airbyte_cdk.utils.datetime_helpers import ab_datetime_parse
 from jsonschema import Draft7Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
@@ -33,6 +35,23 @@ def problems(config: Any, spec: Schema) -> list[str]:
     if not found:
         found += _in_dates(config)
     return found
+
+
+def unknown_keys(config: Mapping[str, Any], spec: Schema) -> list[str]:
+    """What the config has that the spec does not know, one sentence each: it is ignored, and may be misspelt."""
+    return list(_unknown(config, spec, ""))
+
+
+def _unknown(value: Mapping[str, Any], schema: Schema, path: str) -> Iterator[str]:
+    options = [schema, *schema.get("oneOf", [])]
+    known = {name: p for option in options for name, p in option.get("properties", {}).items()}
+    for name, inner in value.items():
+        if name in known:
+            yield from _unknown(_mapping(inner), known[name], f"{path}{name}.")
+        elif not name.startswith("__"):  # the CDK's own
+            close = get_close_matches(name, known, 1)
+            hint = f"; did you mean `{path}{close[0]}`?" if close else "."
+            yield f"`{path}{name}` is not a key of this config and is ignored{hint}"
 
 
 def is_connected(section: Any) -> bool:
@@ -123,7 +142,7 @@ def _in_dates(config: Mapping[str, Any]) -> Iterator[str]:
     for key in ("start_date", "end_date"):
         if config.get(key):
             try:
-                dates[key] = datetime.fromisoformat(config[key].replace("Z", "+00:00"))
+                dates[key] = ab_datetime_parse(config[key])
             except ValueError:
                 yield f"`{key}` is no date that exists."
     if len(dates) == 2 and dates["end_date"] <= dates["start_date"]:

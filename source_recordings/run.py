@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -19,13 +20,14 @@ from airbyte_cdk.utils import AirbyteTracedException, PrintBuffer
 from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
 
 from source_recordings.components.errors import UserError, without_stack_trace
-from source_recordings.config import problems
+from source_recordings.config import problems, unknown_keys
 from source_recordings.manifest import build_manifest
 from source_recordings.source import SourceRecordings
 
 logger = logging.getLogger("airbyte")
 
 SHORTEST_SECRET = 4
+LONGEST_REASON = 500
 
 
 class Entrypoint(AirbyteEntrypoint):
@@ -37,6 +39,8 @@ class Entrypoint(AirbyteEntrypoint):
         found = problems(config, source_spec.connectionSpecification)
         if found:
             raise UserError(" ".join(found))
+        for warning in unknown_keys(config, source_spec.connectionSpecification):
+            logger.warning(warning)
 
     @staticmethod
     def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
@@ -140,7 +144,18 @@ def _read(what: str, reader: Any, parsed: Namespace) -> Any:
         return reader(path)
     except Exception as error:  # noqa: BLE001  the readers raise what they like
         raise UserError(
-            f"The {what} file {path} can't be read as an Airbyte {what} ({type(error).__name__}). "
-            f"Check the path and that it is valid JSON.",
-            internal_message=str(error),
+            f"The {what} file {path} can't be read as an Airbyte {what}: {_reason(what, error)}",
+            internal_message=f"{type(error).__name__}: {error}",
         ) from None
+
+
+def _reason(what: str, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "no permission. The user that runs this must be able to read it; in a container that is user 1000."
+    if isinstance(error, OSError):
+        return f"{os.strerror(error.errno or 0)}. Check the path."
+    if isinstance(error.__context__, json.JSONDecodeError):
+        place = error.__context__
+        return f"it is no JSON, from line {place.lineno}, column {place.colno} on."
+    # A config is not quoted: it holds secrets.
+    return f"{error}"[:LONGEST_REASON] if what != "config" else "it must hold one JSON object."

@@ -80,6 +80,8 @@ class SourceRecordings(ConcurrentDeclarativeSource):
     ) -> Iterator[AirbyteMessage]:
         """Raises a config error at the end if the catalog asks for streams that the config does not offer."""
         failures: dict[str, AirbyteErrorTraceMessage] = {}
+        if not catalog.streams:
+            logger.warning("The catalog selects no stream: there is nothing to sync.")
         try:
             with self._workers:
                 for message in super().read(logger, config, catalog, state):
@@ -96,8 +98,8 @@ class SourceRecordings(ConcurrentDeclarativeSource):
         missing = sorted({s.stream.name for s in catalog.streams} - offered)
         if missing:
             raise UserError(
-                f"The config does not offer: {', '.join(missing)}. Connect the provider, take away its list of IDs, or take "
-                "these streams out of the sync. All others have been synced."
+                f"The config does not offer: {', '.join(missing)}. Check the name, connect the provider, take away its list "
+                "of IDs, or take these streams out of the sync. What else was selected has been synced."
             )
 
 

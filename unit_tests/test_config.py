@@ -255,6 +255,24 @@ def test_what_is_right_can_be_read(name: str, connector: Connector) -> None:
     assert any_host.call_count > 0
 
 
+UNKNOWN: dict[str, tuple[Row, str]] = {
+    "at the top": ({"lookback": 5}, "`lookback` is not a key of this config and is ignored; did you mean `lookback_days`?"),
+    "in a section": (section("quo", apikey="x"), "`quo.apikey` is not a key of this config and is ignored; did you mean `quo.api_key`?"),
+    "a section": ({"quoo": {}}, "`quoo` is not a key of this config and is ignored; did you mean `quo`?"),
+    "like nothing": ({"zzz": 1}, "`zzz` is not a key of this config and is ignored."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_key_is_told(name: str, connector: Connector) -> None:
+    extra, message = UNKNOWN[name]
+
+    output = connector.discover({**section("quo"), **extra})
+
+    assert output.exit_code == 0
+    assert output.logs("WARN") == [message]
+
+
 @pytest.mark.parametrize("name", SECTIONS)
 def test_one_provider_is_enough(name: str, connector: Connector) -> None:
     output = connector.discover({name: SECTIONS[name]})

@@ -141,7 +141,10 @@ def test_parts_of_a_killed_process_are_removed_at_the_next_start(staging: Stagin
 
 def test_parts_of_a_living_process_are_left_alone(staging: Staging) -> None:
     command = [sys.executable, "-c", KILLED, str(staging.root), "wait"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    environment = {**os.environ, "AIRBYTE_STAGING_DIRECTORY": str(staging.root)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as other:
         assert other.stdout and other.stdout.readline() == b"ready\n"
         with Staging(staging.root).part():
             assert len(files(staging)) == 2
@@ -170,6 +173,19 @@ def test_without_locks_parts_work_too(staging: Staging, monkeypatch: pytest.Monk
     with staging.part():
         pass
     assert files(staging) == ["a.bin"]
+
+
+def test_a_directory_that_nobody_has_named_is_told(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The state counts a file as delivered, also one that goes with its container."""
+    monkeypatch.delenv("AIRBYTE_STAGING_DIRECTORY", raising=False)
+    for _ in range(2):
+        with staging.part():
+            pass
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert str(staging.root) in said[0] and "AIRBYTE_STAGING_DIRECTORY" in said[0]
 
 
 def test_the_directory_is_the_environments_or_the_cdks(

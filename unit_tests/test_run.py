@@ -90,6 +90,23 @@ def test_a_config_from_a_pipe(connector: Connector) -> None:
     assert output.of("CATALOG")
 
 
+REASONS = {
+    "missing": "No such file or directory",
+    "not json": "it is no JSON, from line 1, column ",
+    "a wrong sync mode": "sometimes",
+}
+
+
+def test_a_catalog_without_streams_is_told(connector: Connector) -> None:
+    output = connector.command(
+        *("read", "--config", connector.file("config.json", config("quo"))),
+        *("--catalog", connector.file("catalog.json", catalog([]))),
+    )
+
+    assert output.exit_code == 0
+    assert any("selects no stream" in line for line in output.logs("WARN"))
+
+
 @pytest.mark.parametrize("name", WRONG_CATALOGS)
 def test_a_catalog_that_can_not_be_read(name: str, connector: Connector) -> None:
     content = WRONG_CATALOGS[name]
@@ -103,6 +120,7 @@ def test_a_catalog_that_can_not_be_read(name: str, connector: Connector) -> None
     assert output.exit_code == 1
     assert output.error["failure_type"] == "config_error"
     assert "catalog file" in output.error["message"] and path in output.error["message"]
+    assert REASONS.get(name, "") in output.error["message"]
     assert "Traceback" not in output.said
 
 
@@ -146,6 +164,7 @@ WRONG_STREAM_STATES: list[Any] = [
     {"createdAt": "soon"},
     {"createdAt": ["2024"]},
     {"settled": "x"},
+    {"foo": 1},
     {"settled": {"2024-01-01": "not base64!"}, "state_type": "date-range", "slices": []},
 ]
 

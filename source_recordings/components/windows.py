@@ -23,6 +23,10 @@ Interval = tuple[datetime, datetime]
 WINDOW_GROWTH = 4
 
 
+# A state has one of these, the cursor field, or a mark of the CDK's for a stream without a cursor.
+_KEYS = {"state_type", "slices", "settled"}
+
+
 class WindowCursor(ConcurrentCursor):
     """Cuts [start, end) into windows that are read concurrently and remembered one by one.
 
@@ -53,7 +57,7 @@ class WindowCursor(ConcurrentCursor):
             super().__init__(
                 stream_name=stock._stream_name,
                 stream_namespace=stock._stream_namespace,
-                stream_state=_without_settled(state),
+                stream_state=_without_settled(state, stock._cursor_field.cursor_field_key),
                 message_repository=stock._message_repository,
                 connector_state_manager=stock._connector_state_manager,
                 connector_state_converter=stock._connector_state_converter,
@@ -251,7 +255,10 @@ def parse_time(value: Any) -> datetime | None:
         return None
 
 
-def _without_settled(state: Mapping[str, Any]) -> dict[str, Any]:
+def _without_settled(state: Mapping[str, Any], cursor_field: str) -> dict[str, Any]:
+    known = {*_KEYS, cursor_field}
+    if state and not any(key in known or key.startswith("__ab_") for key in state):
+        raise ValueError(f"none of {sorted(known)}")
     return deepcopy({k: v for k, v in state.items() if k != "settled"})
 
 

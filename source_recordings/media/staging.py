@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -20,12 +21,15 @@ try:
 except ImportError:  # Windows, where a file that is open can't be deleted: no lock is needed there.
     fcntl = None
 
+logger = logging.getLogger("airbyte")
+
 PARTS = ".parts"
+STAGING_DIRECTORY = "AIRBYTE_STAGING_DIRECTORY"
 
 
 def staging_directory() -> Path:
     """AIRBYTE_STAGING_DIRECTORY if it is set, else the CDK's default."""
-    return Path(os.environ.get("AIRBYTE_STAGING_DIRECTORY") or get_files_directory())
+    return Path(os.environ.get(STAGING_DIRECTORY) or get_files_directory())
 
 
 class Staging:
@@ -46,6 +50,12 @@ class Staging:
             if self._swept:
                 return
             self._swept = True
+            if not os.environ.get(STAGING_DIRECTORY):
+                logger.warning(
+                    "Files go to %s. %s names another directory, one that stays.",
+                    self.root,
+                    STAGING_DIRECTORY,
+                )
             for path in (self.root / PARTS).glob("*.part"):
                 with suppress(OSError):
                     _remove_unless_locked(path)
