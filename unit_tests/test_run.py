@@ -196,6 +196,21 @@ def test_an_empty_state_is_no_state(
     assert len(output.records("quo_calls")) == 1
 
 
+def test_a_state_of_the_cdk_s_own_without_progress_is_accepted(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """The manifest was run by itself before, and was stopped before its parent had a state."""
+    api.get(QUO.url, json={**QUO.answer, "data": [], "totalItems": 0})
+    state = {"use_global_cursor": False, "states": [], "lookback_window": 0, "parent_state": {}}
+    name = {"name": "quo_call_recordings"}
+    states = [{"type": "STREAM", "stream": {"stream_descriptor": name, "stream_state": state}}]
+
+    output = connector.read(config("quo"), name["name"], sync_mode="incremental", state=states)
+
+    assert output.exit_code == 0
+    assert output.ended(name["name"]) == "COMPLETE"
+
+
 def test_a_stream_that_is_not_there_is_said_to_be_missing(
     connector: Connector, api: requests_mock.Mocker
 ) -> None:

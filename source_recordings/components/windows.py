@@ -23,8 +23,9 @@ Interval = tuple[datetime, datetime]
 WINDOW_GROWTH = 4
 
 
-# A state has one of these, the cursor field, or a mark of the CDK's for a stream without a cursor.
-_KEYS = {"state_type", "slices", "settled"}
+# A state has one of these, the cursor field, or a mark of the CDK's for a stream without a cursor. The last three: the
+# CDK's substream cursor has written it, for a parent that has no state yet.
+_KEYS = {"state_type", "slices", "settled", "use_global_cursor", "states", "parent_state"}
 
 
 class WindowCursor(ConcurrentCursor):
