@@ -62,6 +62,16 @@ bench: $(VENV)/ready ## measure requests, state, memory and downloads, as the ta
 	@$(VENV)/bin/python -m benchmarks.requests
 	@$(VENV)/bin/python -m benchmarks.files
 
+.PHONY: bench-peers
+bench-peers: $(VENV)/ready .venv-peers/ready ## measure this connector beside dlt, the Singer SDK, requests and aiohttp; options: PEERS="--quick"
+	@.venv-peers/bin/python -m benchmarks.peers --ours $(VENV)/bin/python $(PEERS)
+
+.PHONY: contract
+contract: $(VENV)/ready ## hold what the package uses of the CDK against its newest version below 8
+	@$(VENV)/bin/uv venv --quiet --clear build/newest
+	@$(VENV)/bin/uv pip install --quiet --python build/newest/bin/python --upgrade "airbyte-cdk<8" pytest pytest-timeout requests-mock
+	build/newest/bin/python -m pytest unit_tests/test_cdk.py -q
+
 .PHONY: release-check
 release-check: .venv-release/ready ## build sdist and wheel, install each elsewhere, run them, check the rest
 	@.venv-release/bin/python scripts/release_check.py

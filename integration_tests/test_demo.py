@@ -7,16 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from source_recordings.manifest import build_manifest
+from source_recordings.provider import load_providers
 
 ROOT = Path(__file__).parent.parent
 PYTHON = ROOT / ".venv-demo" / "bin" / "python"
 
-OFFERED = {
-    ref["$ref"].rsplit("/", 1)[-1].removesuffix("_by_id")
-    for group in build_manifest()["streams"]
-    for ref in group["streams"]
-}
+OFFERED = {name for provider in load_providers().values() for name in provider.streams}
 
 pytestmark = [
     pytest.mark.slow,

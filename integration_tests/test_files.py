@@ -34,10 +34,7 @@ from sandbox import Sandbox
 from sandbox.faults import Logged
 from source_recordings.run import logger
 from source_recordings.source import SourceRecordings
-from unit_tests.conftest import made_once, manifest_made_once  # noqa: F401  fixtures
 from unit_tests.harness import Connector
-
-pytestmark = pytest.mark.usefixtures("manifest_made_once")
 
 NOW = datetime(2026, 11, 1, 9, 30, 12, tzinfo=timezone.utc)
 MEDIA_ID: dict[str, Callable[[Row], str]] = {
@@ -65,7 +62,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def no_waits() -> Iterator[None]:
     """Retries without their waits."""
-    with patch("time.sleep"), patch("source_recordings.media.download.backoff", lambda _: 0.0):
+    with patch("time.sleep"), patch("source_recordings.files.download.backoff", lambda _: 0.0):
         yield
 
 

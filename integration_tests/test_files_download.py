@@ -16,13 +16,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from airbyte_cdk import AirbyteTracedException
 from airbyte_cdk.models import FailureType
-from airbyte_cdk.sources.declarative.requesters import HttpRequester
-from airbyte_cdk.utils import AirbyteTracedException
 
-from source_recordings.media.download import CHUNK, MAX_TRIES, TooLarge, download
-from source_recordings.media.source import Api, Expired, Missing, Source, Storage
-from source_recordings.media.staging import Part, Staging
+from source_recordings.files.download import CHUNK, MAX_TRIES, TooLarge, download
+from source_recordings.files.source import Api, Expired, Missing, Source, Storage
+from source_recordings.files.staging import Part, Staging
 
 BODY = random.Random(1).randbytes(3 * CHUNK + 12345)
 ETAG = 'ETag: "v1"'
@@ -173,10 +172,9 @@ def staging(tmp_path: Path) -> Staging:
 
 
 def source_of(host: Host, renew: Callable[[], str | None] | None = None) -> Source:
-    """No credential: every address is a foreign one."""
-    template = "{{ stream_slice.extra_fields['download_target'] }}"
-    requester = HttpRequester(name="files", url=template, config={}, parameters={})
-    return Source(host.url, Api(requester, "http://127.0.0.1:1", "Bird"), Storage(), renew)
+    """No credential: every address is a foreign one. Without `renew` it stays the same."""
+    api = Api(None, "http://127.0.0.1:1", "Bird")
+    return Source(host.url, api, Storage(), renew or (lambda: host.url))
 
 
 def fetch(
@@ -483,7 +481,7 @@ def test_a_host_that_is_not_there(hosts: Callable[..., Host], staging: Staging) 
 def test_a_host_that_falls_silent(hosts: Callable[..., Host], staging: Staging) -> None:
     silent = fixed(answer("200 OK", ETAG, body=BODY[: CHUNK + 5], length=len(BODY)))
     host = hosts(silent, whole(ETAG))
-    with patch("source_recordings.media.source.READ_SECONDS", 0.3):
+    with patch("source_recordings.files.source.READ_SECONDS", 0.3):
         assert fetch(host, staging)[0] == BODY
     assert 0 < host.requests[1].start <= CHUNK + 5
 
@@ -634,8 +632,7 @@ def test_a_redirect_to_an_address_that_is_not_https_is_refused(
 
 
 def test_this_machine_is_not_reached_from_a_provider_elsewhere(staging: Staging) -> None:
-    requester = HttpRequester(name="x", url="https://api.bird.com", config={}, parameters={})
-    api = Api(requester, "https://api.bird.com", "Bird")
+    api = Api(None, "https://api.bird.com", "Bird")
     assert api.check("https://storage.example.com/x")
     with pytest.raises(AirbyteTracedException, match="not https"):
         api.check("http://127.0.0.1:8080/x")
@@ -658,7 +655,7 @@ def test_a_full_disk_ends_the_stream_and_leaves_nothing(
         return real(fd, data)
 
     with (
-        patch("source_recordings.media.staging.os.write", write),
+        patch("source_recordings.files.staging.os.write", write),
         pytest.raises(AirbyteTracedException, match="is full") as raised,
     ):
         fetch(hosts(whole()), staging)

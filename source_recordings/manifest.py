@@ -1,151 +1,117 @@
-"""Assembles manifest.yaml and providers/*/provider.yaml into one self-contained declarative manifest.
+"""Exports the providers as one declarative manifest of the CDK's own components: no Python of this package.
 
 `python -m source_recordings.manifest` prints it, for the Connector Builder and for the CDK's `source-declarative-manifest`.
+The connector itself does not use it. What the CDK's components can't do is left out:
+
+- file streams, and requests for each item within a row;
+- paging by offset where there is also a cursor, as in Bota's older revisions: such an answer fails the sync, since its
+  first page would pass for all of the list;
+- a new login after a 401: a session is renewed by its age instead.
 """
 
-import json
+import re
 import sys
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-PACKAGE = Path(__file__).parent
-HTTPS_OR_LOOPBACK = (
-    r"^(https://[^/?#@\s]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?)(/[^?#\s]*)?$"
-)
+from source_recordings.manifest_streams import Streams, condition
+from source_recordings.provider import Provider, load_providers, load_yaml
+from source_recordings.spec import DOCUMENTATION_URL, build_spec
+
+Component = dict[str, Any]
+COMMON = Path(__file__).with_name("manifest.yaml")
 
 
-def provider_folders() -> list[Path]:
-    """The folders below providers/ that hold a provider.yaml, by name."""
-    folders = (PACKAGE / "providers").iterdir()
-    return sorted((f for f in folders if (f / "provider.yaml").is_file()), key=lambda f: f.name)
-
-
-def build_manifest(*, files: bool = True) -> dict[str, Any]:
-    """The whole manifest: every stream's schema inline, `$ref`s only within it.
-
-    Without `files`, it is what runs outside of the package: the file streams need the package's downloader.
-    """
-    manifest: dict[str, Any] = _load(PACKAGE / "manifest.yaml")
-    spec = manifest["spec"]
-    for order, folder in enumerate(provider_folders()):
-        provider = _load(folder / "provider.yaml")
-        name = folder.name
-        _add_schemas(provider["definitions"]["streams"], folder / "schemas")
-        if files:
-            provider["definitions"] |= provider.get("file_definitions", {})
-            provider["streams"] += provider["file_streams"]
-            provider["streams_by_id"] += provider["file_streams_by_id"]
-        else:
-            for stream in provider["file_streams"] + provider["file_streams_by_id"]:
-                del provider["definitions"]["streams"][stream]
-        manifest["definitions"][name] = provider["definitions"]
-        manifest["streams"] += _conditional_streams(name, provider)
-        manifest["api_budget"]["policies"] += provider["budget"]
-        properties = spec["connection_specification"]["properties"]
-        properties[name] = _spec_section(provider, order)
-        spec["config_normalization_rules"]["transformations"] += _config_defaults(name, provider)
+def build_manifest() -> Component:
+    """The whole manifest: every stream's schema inline, `$ref`s only within it."""
+    providers = load_providers()
+    manifest: Component = load_yaml(COMMON)
+    defaults = manifest["spec"].pop("config_normalization_rules")
+    for provider in providers.values():
+        streams = Streams(provider)
+        manifest["definitions"][provider.name] = {"streams": streams.components}
+        manifest["streams"] += _conditional_streams(provider, streams)
+        manifest["api_budget"]["policies"].append(_policy(provider, streams.paths))
+        defaults["transformations"] += _config_defaults(provider)
+    manifest["spec"] |= {
+        "documentation_url": DOCUMENTATION_URL,
+        "connection_specification": build_spec(providers),
+        "config_normalization_rules": defaults,
+    }
     return manifest
 
 
-def _load(file: Path) -> dict[str, Any]:
-    # libyaml, where PyYAML was built with it, takes a tenth of the time, which every command takes at its start.
-    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-    loaded: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506  both are safe
-    return loaded
-
-
-def _add_schemas(streams: Mapping[str, dict[str, Any]], schemas: Path) -> None:
-    for stream in streams.values():
-        schema = json.loads((schemas / f"{stream['name']}.json").read_text(encoding="utf-8"))
-        stream["schema_loader"] = {"type": "InlineSchemaLoader", "schema": schema}
-
-
-def _conditional_streams(name: str, provider: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Streams exist for a connected provider only, and an id list replaces the listing ones."""
+def _conditional_streams(provider: Provider, streams: Streams) -> list[Component]:
+    """Streams exist for a connected provider only, and an ID list replaces the listing ones."""
+    name = provider.name
     connected = f"config.get('{name}', {{}}).get('connection') == 'enabled'"
-    by_id = f"(config['{name}'].get('{provider['ids_key']}') or []) | length > 0"
 
-    def group(condition: str, streams: list[str]) -> dict[str, Any]:
+    def group(when: str, found: list[str]) -> Component:
         return {
             "type": "ConditionalStreams",
-            "condition": f"{{{{ {condition} }}}}",
-            "streams": [{"$ref": f"#/definitions/{name}/streams/{s}"} for s in streams],
+            "condition": condition(when),
+            "streams": [{"$ref": f"#/definitions/{name}/streams/{stream}"} for stream in found],
         }
 
+    if not provider.ids:
+        return [group(connected, streams.listed)]
+    by_id = f"(config['{name}'].get('{provider.ids.key}') or []) | length > 0"
     return [
-        group(f"{connected} and not ({by_id})", provider["streams"]),
-        group(f"{connected} and {by_id}", provider["streams_by_id"]),
+        group(f"{connected} and not ({by_id})", streams.listed),
+        group(f"{connected} and {by_id}", streams.by_id),
     ]
 
 
-def _spec_section(provider: Mapping[str, Any], order: int) -> dict[str, Any]:
-    """A drop-down of two: the form of a provider that is connected, or nothing at all."""
-    section = deepcopy(provider["spec"])
-    section["properties"]["base_url"] |= {
-        "pattern": HTTPS_OR_LOOPBACK,
-        "pattern_descriptor": "https://host (http:// only for this machine)",
-    }
-    off = {"type": "string", "const": "disabled", "default": "disabled", "order": 0}
-    on = {"type": "string", "const": "enabled", "default": "enabled", "order": 0}
-    return {
-        "type": "object",
-        "title": provider["title"],
-        "description": f"Connect an account at {provider['title']}, or leave it out.",
-        "order": order,
-        "group": "providers",
-        "always_show": True,
-        "default": {"connection": "disabled"},
-        "oneOf": [
-            {
-                "type": "object",
-                "title": "Not used",
-                "required": ["connection"],
-                "properties": {"connection": off},
-            },
-            {
-                "type": "object",
-                "title": "Connected",
-                "required": section["required"],
-                "properties": {"connection": on} | section["properties"],
-            },
-        ],
-    }
+def _policy(provider: Provider, paths: list[str]) -> Component:
+    """A matcher sees no host of its provider, since the address may be a proxy's: paths tell the requests apart.
 
-
-def _config_defaults(name: str, provider: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Fills in what a hand-written section may leave out, so that the streams need not ask."""
-    used = f"config.get('{name}') is mapping and config['{name}'].get('connection') != 'disabled'"
-    default_url = provider.get("base_url", "")
-
-    def default(key: str, value: str) -> dict[str, Any]:
-        return {
-            "type": "ConfigAddFields",
-            "condition": f"{{{{ {used} }}}}",
-            "fields": [
-                {
-                    "type": "AddedFieldDefinition",
-                    "path": [name, key],
-                    "value": value,
-                    "value_type": "string",
-                }
-            ],
+    The first policy that matches counts, so a provider without a limit has one too.
+    """
+    matchers = [
+        {
+            "type": "HttpRequestRegexMatcher",
+            "url_path_pattern": re.sub(r"\{[^{}]+\}", "[^/]+", path) + "$",
         }
+        for path in paths
+    ]
+    limit = provider.limit
+    if not limit:
+        return {"type": "UnlimitedCallRatePolicy", "matchers": matchers}
+    chosen = f"(config.get('{provider.name}') or {{}}).get('{limit.key}')"
+    rate = {
+        "type": "Rate",
+        "limit": f"{{{{ {chosen} or {limit.requests} }}}}",
+        "interval": f"PT{limit.seconds:.0f}S",
+    }
+    return {"type": "MovingWindowCallRatePolicy", "rates": [rate], "matchers": matchers}
+
+
+def _config_defaults(provider: Provider) -> list[Component]:
+    """Fills in what a hand-written section may leave out, so that the streams need not ask."""
+    name = provider.name
+    used = f"config.get('{name}') is mapping and config['{name}'].get('connection') != 'disabled'"
+
+    def default(key: str, value: str) -> Component:
+        field: Mapping[str, Any] = {
+            "type": "AddedFieldDefinition",
+            "path": [name, key],
+            "value": value,
+            "value_type": "string",
+        }
+        return {"type": "ConfigAddFields", "condition": condition(used), "fields": [field]}
 
     # The CDK evaluates a value before its condition, so it must hold for any config.
     section = f"(config.get('{name}') if config.get('{name}') is mapping else {{}})"
-    url = f"({section}.get('base_url') or '{default_url}').rstrip('/')"
+    url = f"({section}.get('base_url') or '{provider.base_url or ''}').rstrip('/')"
     return [default("connection", "enabled"), default("base_url", f"{{{{ {url} }}}}")]
 
 
 def main() -> None:
     """Prints the manifest as YAML on stdout."""
-    yaml.safe_dump(
-        build_manifest(files=False), sys.stdout, sort_keys=False, allow_unicode=True, width=120
-    )
+    yaml.safe_dump(build_manifest(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,15 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote
 
-from airbyte_cdk.entrypoint import AirbyteEntrypoint
-from airbyte_cdk.logger import PRINT_BUFFER
+from airbyte_cdk import AirbyteEntrypoint, AirbyteTracedException
 from airbyte_cdk.models import ConnectorSpecification, FailureType
-from airbyte_cdk.utils import AirbyteTracedException, PrintBuffer
-from airbyte_cdk.utils.airbyte_secrets_utils import get_secrets, update_secrets
 
-from source_recordings.components.errors import UserError, without_stack_trace
+from source_recordings.cdk import PRINT_BUFFER, PrintBuffer, get_secrets, update_secrets
 from source_recordings.config import problems, unknown_keys
-from source_recordings.manifest import build_manifest
+from source_recordings.errors import UserError, without_stack_trace
+from source_recordings.provider import load_providers
 from source_recordings.source import SourceRecordings
+from source_recordings.spec import build_spec
 
 logger = logging.getLogger("airbyte")
 
@@ -125,14 +124,15 @@ def create_source(parsed: Namespace) -> SourceRecordings:
     Raises a config error for a file that can't be read.
     """
     config = _read("config", SourceRecordings.read_config, parsed)
-    spec = build_manifest()["spec"]["connection_specification"]
-    if config is None or problems(config, spec):
-        return SourceRecordings()
+    providers = load_providers()
+    if config is None or problems(config, build_spec(providers)):
+        return SourceRecordings(providers=providers)
     return SourceRecordings(
         catalog=_read("catalog", SourceRecordings.read_catalog, parsed),
         config=config,
         state=_read("state", SourceRecordings.read_state, parsed),
         config_path=parsed.config,
+        providers=providers,
     )
 
 

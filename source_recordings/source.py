@@ -1,38 +1,45 @@
-"""The source: the assembled manifest, built from the package's components."""
+"""The source: which streams there are, and the reading of those that a catalog asks for."""
 
 import logging
 from collections.abc import Iterator, Mapping
+from queue import Queue
 from typing import Any
 
+from airbyte_cdk import (
+    AirbyteTracedException,
+    ConcurrentSource,
+    ConnectorStateManager,
+    InMemoryMessageRepository,
+)
 from airbyte_cdk.models import (
+    AirbyteCatalog,
     AirbyteConnectionStatus,
     AirbyteErrorTraceMessage,
     AirbyteMessage,
     AirbyteStateMessage,
     ConfiguredAirbyteCatalog,
+    ConnectorSpecification,
     FailureType,
     Status,
 )
-from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
-    ConcurrentDeclarativeSource,
-)
-from airbyte_cdk.utils import AirbyteTracedException
 
+from source_recordings.cdk import BaseSource, ConcurrentMessageRepository, DebugSliceLogger
 from source_recordings.check import check_providers
-from source_recordings.components import templates
-from source_recordings.components.errors import Explained, Skips, UserError
-from source_recordings.components.factory import RecordingsComponentFactory
-from source_recordings.components.workers import Workers
-from source_recordings.manifest import build_manifest
+from source_recordings.errors import Explained, PassingError, UserError
+from source_recordings.provider import Provider, load_providers
+from source_recordings.spec import DOCUMENTATION_URL, build_spec
+from source_recordings.streams import WindowPartitions, as_cdk_stream
+from source_recordings.sync import Sync, connected
 
-DEFAULT_WORKERS = 16
 CDK_THREADS = 128
+"""The CDK's threads hand on, and wait for those that make requests: there must be enough that a slow provider's windows
+leave some to the others."""
 
-templates.install()
+GENERATORS = 32
 
 
-class SourceRecordings(ConcurrentDeclarativeSource):
-    """Recordings of Bird, Amigo, Quo, Bota and Tether as an Airbyte source."""
+class SourceRecordings(BaseSource):
+    """Call and voice recordings as an Airbyte source."""
 
     def __init__(
         self,
@@ -40,36 +47,45 @@ class SourceRecordings(ConcurrentDeclarativeSource):
         config: Mapping[str, Any] | None = None,
         state: list[AirbyteStateMessage] | None = None,
         config_path: str | None = None,
+        *,
+        providers: Mapping[str, Provider] | None = None,
     ) -> None:
-        """`config` must have passed `config.problems`; without one, the source can only tell its spec."""
-        manifest = build_manifest()
-        # The CDK's threads list, and wait for those of `Workers`, which limits the requests: there must be enough that a
-        # slow provider's windows leave some to the others.
-        manifest["concurrency_level"]["default_concurrency"] = CDK_THREADS
-        super().__init__(
-            catalog=catalog,
-            config=config,
-            state=state,
-            source_config=manifest,
-            config_path=config_path,
+        """`config` must have passed `config.problems`; without one, the source can only tell its spec.
+
+        `providers` are those of the package unless others are given.
+        """
+        self._providers = load_providers() if providers is None else providers
+        self._config = config or {}
+        self._state = state
+        self._queue: Queue[Any] = Queue(maxsize=10_000)
+        self.message_repository = ConcurrentMessageRepository(
+            self._queue, InMemoryMessageRepository()
         )
-        workers = int((config or {}).get("num_workers") or DEFAULT_WORKERS)
-        self._skips = Skips()
-        self._workers = Workers(workers)
-        self._constructor = RecordingsComponentFactory(
-            message_repository=self._constructor.get_message_repository(),
-            connector_state_manager=self._connector_state_manager,
-            configured_catalog=catalog,
-            workers=self._workers,
-            skips=self._skips,
+
+    def spec(self, logger: logging.Logger) -> ConnectorSpecification:
+        return ConnectorSpecification(
+            connectionSpecification=build_spec(self._providers), documentationUrl=DOCUMENTATION_URL
         )
 
     def check(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteConnectionStatus:
         """Asks every connected provider once; the message lists all that failed, with what to do."""
-        failures = check_providers(self._stream_configs(self._source_config), self._config)
+        failures = check_providers(self._providers, config)
         if failures:
             return AirbyteConnectionStatus(status=Status.FAILED, message="\n".join(failures))
         return AirbyteConnectionStatus(status=Status.SUCCEEDED)
+
+    def discover(self, logger: logging.Logger, config: Mapping[str, Any]) -> AirbyteCatalog:
+        """The streams of the connected providers."""
+        found = []
+        for provider, section in connected(self._providers, config):
+            by_ids = bool(provider.ids and section.get(provider.ids.key))
+            for stream in provider.offered(section):
+                none = WindowPartitions(provider, stream, list, lambda _: [])
+                as_cdk = as_cdk_stream(
+                    stream, none, None, self.message_repository, incremental=not by_ids
+                )
+                found.append(as_cdk.as_airbyte_stream())
+        return AirbyteCatalog(streams=found)
 
     def read(
         self,
@@ -82,9 +98,18 @@ class SourceRecordings(ConcurrentDeclarativeSource):
         failures: dict[str, AirbyteErrorTraceMessage] = {}
         if not catalog.streams:
             logger.warning("The catalog selects no stream: there is nothing to sync.")
+        states = ConnectorStateManager(state if self._state is None else self._state)
+        wanted = {configured.stream.name: configured for configured in catalog.streams}
+        sync = Sync(self._providers, config, wanted)
         try:
-            with self._workers:
-                for message in super().read(logger, config, catalog, state):
+            offered = {stream.name: (c, stream) for c, stream in sync.streams()}
+            streams = [
+                sync.cdk_stream(*offered[name], configured, states, self.message_repository)
+                for name, configured in wanted.items()
+                if name in offered
+            ]
+            if streams:
+                for message in self._concurrent(logger).read(list(streams)):
                     _note_failure(message, failures)
                     yield message
         except AirbyteTracedException as error:
@@ -93,14 +118,23 @@ class SourceRecordings(ConcurrentDeclarativeSource):
                 raise
             raise _summary(failures) from error
         finally:
-            self._skips.log()
-        offered = {stream["name"] for stream in self._stream_configs(self._source_config)}
-        missing = sorted({s.stream.name for s in catalog.streams} - offered)
+            sync.close()
+        missing = sorted(wanted.keys() - offered.keys())
         if missing:
             raise UserError(
                 f"The config does not offer: {', '.join(missing)}. Check the name, connect the provider, take away its list "
                 "of IDs, or take these streams out of the sync. What else was selected has been synced."
             )
+
+    def _concurrent(self, logger: logging.Logger) -> ConcurrentSource:
+        return ConcurrentSource.create(
+            num_workers=CDK_THREADS,
+            initial_number_of_partitions_to_generate=GENERATORS,
+            logger=logger,
+            slice_logger=DebugSliceLogger(),
+            message_repository=self.message_repository,
+            queue=self._queue,
+        )
 
 
 def _note_failure(message: AirbyteMessage, failures: dict[str, AirbyteErrorTraceMessage]) -> None:
@@ -117,4 +151,4 @@ def _summary(failures: dict[str, AirbyteErrorTraceMessage]) -> Explained:
     message = f"These streams could not be read to their end:\n{said}"
     if all(error.failure_type == FailureType.config_error for error in failures.values()):
         return UserError(message)
-    return Explained(message=message, failure_type=FailureType.transient_error)
+    return PassingError(message)

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-import pickle
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import backoff
 import pytest
+import requests
 import requests_mock
-from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
-    ConcurrentDeclarativeSource,
-)
-from airbyte_cdk.sources.streams.call_rate import APIBudget, HttpAPIBudget
-from airbyte_cdk.sources.streams.http import rate_limiting
 
-from source_recordings import run, source
-from source_recordings.manifest import build_manifest
+from source_recordings.reading import waits
+from source_recordings.reading.pace import Pace
 from unit_tests.harness import HEADERS, TETHER, Connector
 
 HOSTS = {
@@ -40,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def connector(tmp_path: Path, manifest_made_once: None) -> Connector:
+def connector(tmp_path: Path) -> Connector:
     return Connector(tmp_path)
 
 
@@ -53,9 +46,11 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def api() -> Iterator[requests_mock.Mocker]:
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[requests_mock.Mocker]:
     """Answers the requests, and looks at every one that was sent, whatever the test is about."""
     with requests_mock.Mocker(case_sensitive=True) as mocker:
+        # The connector hands its requests to the adapter itself.
+        monkeypatch.setattr(requests.Session, "get_adapter", lambda *_: mocker._adapter)
         yield mocker
     for request in mocker.request_history:
         assert "{" not in request.url and "%7B" not in request.url, request.url
@@ -74,9 +69,12 @@ def api() -> Iterator[requests_mock.Mocker]:
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits before a request is tried again, none of which takes place."""
     asked: list[float] = []
-    fake = SimpleNamespace(**{**vars(time), "sleep": lambda s: asked.append(s) if s else None})
-    monkeypatch.setattr(rate_limiting, "time", fake)
-    monkeypatch.setattr(backoff._sync, "time", fake)
+
+    def due(seconds: float) -> float:
+        asked.append(seconds)
+        return time.monotonic()
+
+    monkeypatch.setattr(waits, "due", due)
     return asked
 
 
@@ -88,39 +86,9 @@ def frozen_now() -> float:
 
 @pytest.fixture(autouse=True)
 def without_budget(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 429 uses up the budget of a whole window, which then waits for the real clock."""
+    """The pace waits for the real clock."""
     if "budget" not in request.fixturenames:
-        monkeypatch.setattr(APIBudget, "acquire_call", lambda *_, **__: None)
-        monkeypatch.setattr(HttpAPIBudget, "update_from_response", lambda *_, **__: None)
-
-
-@pytest.fixture(scope="session")
-def made_once() -> dict[str, bytes]:
-    return {}
-
-
-@pytest.fixture
-def manifest_made_once(monkeypatch: pytest.MonkeyPatch, made_once: dict[str, bytes]) -> None:
-    """Saves most of a command's time: the same manifest is assembled, validated and resolved only once."""
-
-    def once(key: str, make: Callable[..., Any]) -> Callable[..., Any]:
-        def made(*arguments: Any) -> Any:
-            if key not in made_once:
-                made_once[key] = pickle.dumps(make(*arguments))
-            return pickle.loads(made_once[key])
-
-        return made
-
-    for module_with_it in (run, source):
-        monkeypatch.setattr(module_with_it, "build_manifest", once("manifest", build_manifest))
-    monkeypatch.setattr(ConcurrentDeclarativeSource, "_validate_source", lambda self: None)
-    monkeypatch.setattr(
-        ConcurrentDeclarativeSource,
-        "_pre_process_manifest",
-        once("resolved", ConcurrentDeclarativeSource._pre_process_manifest),
-    )
-    module = "airbyte_cdk.sources.declarative.concurrent_declarative_source"
-    monkeypatch.setattr(f"{module}.get_declarative_component_schema", dict)
+        monkeypatch.setattr(Pace, "wait", lambda *_: None)
 
 
 @pytest.fixture

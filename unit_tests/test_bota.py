@@ -57,11 +57,11 @@ def test_the_offset_revision(connector: Connector, api: requests_mock.Mocker) ->
 def test_the_list_ends_early_where_it_is_older_than_wanted(
     connector: Connector, api: requests_mock.Mocker
 ) -> None:
-    """No date filter, created_at descending -> the first older row is the last page; newer ones are dropped."""
+    """No date filter, created_at descending -> a page that ends in older rows is the last; newer ones are dropped."""
     rows = [
         recording(1, created_at="2024-03-09T00:00:00Z"),
         recording(2),
-        recording(3, created_at="2024-02-29T23:59:59Z"),
+        *(recording(n, created_at="2024-02-29T23:59:59Z") for n in range(3, 8)),
     ]
     api.get(RECORDINGS, json={"data": rows, "has_more": True, "next_cursor": "more"})
 
@@ -69,6 +69,20 @@ def test_the_list_ends_early_where_it_is_older_than_wanted(
 
     assert output.records("bota_recordings") == [without_nulls(rows[1])]
     assert api.call_count == 1
+
+
+def test_one_odd_old_row_ends_nothing(connector: Connector, api: requests_mock.Mocker) -> None:
+    """A row with a date of 2009 at a page's end is odd, not the end of the list."""
+    pages = [
+        {"data": [recording(1), recording(2, created_at="2009-01-01T00:00:00Z")], "has_more": True},
+        {"data": [recording(3)], "has_more": False},
+    ]
+    pages[0]["next_cursor"] = "more"
+    api.get(RECORDINGS, [{"json": page} for page in pages])
+
+    output = connector.read(config("bota"), "bota_recordings")
+
+    assert [row["id"] for row in output.records("bota_recordings")] == ["rec_1", "rec_3"]
 
 
 def test_a_recording_without_a_time_is_not_lost(

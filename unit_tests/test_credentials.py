@@ -231,7 +231,7 @@ def test_debug_output_shows_no_secret(
                 logging.getLogger(name).setLevel(logging.NOTSET)
 
     assert output.exit_code == 0
-    assert any("Making outbound API request" in line for line in output.logs("DEBUG"))
+    assert any("HTTP 200" in line for line in output.logs("DEBUG"))
     for secret in (*list(SECRETS.values())[:4], PASSWORD, token):
         for form in forms_of(secret):
             assert form not in output.said, form

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from source_recordings.media.names import EXTENSIONS, media_type, relative_path, safe_segment
+from source_recordings.files.names import EXTENSIONS, media_type, relative_path, safe_segment
 
 EVIL = [
     "",

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import requests_mock
-from airbyte_cdk.models import FailureType
-from airbyte_cdk.sources.types import Record
-from airbyte_cdk.utils import AirbyteTracedException
 
-from source_recordings.media.jobs import (
-    FileJobs,
-    delivered_key,
-    is_settled,
-    records_before,
-)
+from source_recordings.errors import PassingError
+from source_recordings.expressions import Expression, Names, compile_expression
+from source_recordings.provider import FileOf, ForEach, Stream, Window
+from source_recordings.reading.answers import Reply
+from source_recordings.reading.asking import Asking, Endpoint
+from source_recordings.reading.details import InOrder, Pools
+from source_recordings.reading.jobs import Connection, Jobs
+from source_recordings.reading.outcome import Delivery, Outcome
+from source_recordings.reading.shared import Answers as StreamAnswers
+from source_recordings.reading.tally import Tally
 from unit_tests.harness import AMIGO, BIRD, BOTA, CREATED, QUO, WORKSPACE, Connector, Row, config
+from unit_tests.parts import Answering, a_client, a_provider, operation, some_pools
 
 STORAGE = "https://storage.example.com/file?signature=abc%2Fd"
 BODY = b"ID3" + bytes(1000)
@@ -205,49 +208,74 @@ def test_an_id_with_slashes_is_no_folder(
 # --- jobs ---------------------------------------------------------------------------------------
 
 
-class FakeMedia:
-    """Files that come as their row says: its `file` is a status, or an error."""
-
-    def fetch(self, row: Record, again: Callable[[], Record | None]) -> Record:
-        if row.data["file"] == "renewed":
-            found = again()
-            return self.fetch(found, again) if found else record(row.data["id"], "missing")
-        if row.data["file"] == "error":
-            raise AirbyteTracedException(
-                message=row.data["id"], failure_type=FailureType.transient_error
-            )
-        return Record(data={**row.data, "media_status": row.data["file"]}, stream_name="files")
+def expression(text: str) -> Expression:
+    return compile_expression(text)
 
 
-def record(key: str, file: str) -> Record:
-    return Record(data={"id": key, "file": file, "media_status": file}, stream_name="files")
+class Calls(Jobs):
+    """A request for each call, whose rows name a file each; each request gives the next of these lists of rows."""
 
-
-class Answers:
-    """Each request gives the next of these lists of rows."""
-
-    def __init__(self, *answers: list[Record]) -> None:
+    def __init__(self, pools: Pools, *answers: list[Row], delivered: tuple[str, ...] = ()) -> None:
+        calls = Stream(
+            "calls", ("id",), operation(), expression("false"), "at", window=Window("at")
+        )
+        files = Stream(
+            "files",
+            ("id",),
+            operation("/calls/{id}", rows=("rows",), is_list=True),
+            expression("row.file != 'under way'"),
+            for_each=ForEach("calls", expression("parent.id"), expression("true"), None, ()),
+            keep={"id": expression("row.id")},
+            file=FileOf(
+                name=expression("row.id"),
+                dated=expression("none"),
+                when=expression("row.file != 'under way'"),
+                url=expression("row.file"),
+            ),
+        )
+        provider = a_provider(streams={"calls": calls, "files": files})
+        connection = Connection(provider, {}, a_client(provider), StreamAnswers(), pools)
+        super().__init__(
+            connection, files, Tally("files"), self.fake_deliver, lambda key, _: key in delivered
+        )
         self.answers = list(answers)
 
-    def item_of(self, row: Record) -> str:
-        return str(row.data["id"])
+    def asking(self, endpoint: Endpoint, *_: Any, **__: Any) -> Asking:
+        return Answering(
+            lambda: Reply(200, {}, orjson.dumps({"rows": self.answers.pop(0)})), endpoint
+        )
 
-    def key_of(self, item: str) -> str:
-        return item
+    def fake_deliver(self, names: Names, renew: Callable[[], Names | None]) -> Delivery:
+        """A file that comes as its row says: its `file` is a status, or an error."""
+        row = names["row"]
+        if row["file"] == "renewed":
+            again = renew()
+            return (
+                self.fake_deliver(again, renew) if again else Delivery({"media_status": "missing"})
+            )
+        if row["file"] == "error":
+            raise PassingError(row["id"])
+        return Delivery({"id": row["id"], "media_status": row["file"]})
 
-    def read(self, item: str) -> list[Record]:
-        return self.answers.pop(0)
+
+def outcome(*answers: list[Row], delivered: tuple[str, ...] = ()) -> Outcome:
+    """What the job about one call gave."""
+    with some_pools(2) as pools:
+        jobs = Calls(pools, *answers, delivered=delivered)
+        order = InOrder(pools, jobs.job)
+        for seed in jobs.seeds({"id": "x"}, 0):
+            order.add(0, seed)
+        order.end()
+        ((_, _, found),) = order.outcomes()
+        return found
 
 
-def jobs(*answers: list[Record], delivered: tuple[str, ...] = ()) -> FileJobs[str]:
-    return FileJobs(
-        rows=Answers(*answers),
-        media=FakeMedia(),  # type: ignore[arg-type]
-        primary_key=("id",),
-        is_ready=lambda row: row.data["file"] != "under way",
-        settled_when=lambda row: row.data["file"] != "under way",
-        is_delivered=lambda _row, key: key in delivered,
-    )
+def rows(*files: str) -> list[Row]:
+    return [{"id": "abc"[number], "file": file} for number, file in enumerate(files)]
+
+
+def ids(found: Outcome) -> list[str]:
+    return [delivery.data["id"] for delivery in found.deliveries]
 
 
 @pytest.mark.parametrize(
@@ -258,39 +286,48 @@ def jobs(*answers: list[Record], delivered: tuple[str, ...] = ()) -> FileJobs[st
         (["stored", "missing"], False),
         (["stored", "expired"], False),
         (["stored", "under way"], False),
+        ([], False),
     ],
 )
 def test_a_call_is_settled_once_all_its_files_are(files: list[str], settled: bool) -> None:
-    rows = [record(str(number), file) for number, file in enumerate(files)]
-    records = jobs(rows).read("x")
-    assert [is_settled(r) for r in records] == [settled] * len(records)
-    assert [bool(delivered_key(r)) for r in records] == [
-        f in ("stored", "too_large") for f in files if f != "under way"
-    ]
+    found = outcome(rows(*files))
+    assert found.error is None
+    assert found.settled is settled
+    assert len(found.deliveries) == len([file for file in files if file != "under way"])
+    assert len(found.delivered) == len([f for f in files if f in ("stored", "too_large")])
 
 
 def test_a_file_that_was_delivered_is_left_out() -> None:
-    rows = [record("a", "stored"), record("b", "stored")]
-    (first, _) = jobs(rows).read("x")
-    key = delivered_key(first)
-    assert key
-    assert [r.data["id"] for r in jobs(rows, delivered=(key,)).read("x")] == ["b"]
+    key = outcome(rows("stored", "stored")).delivered[0]
+    assert ids(outcome(rows("stored", "stored"), delivered=(key,))) == ["b"]
 
 
 def test_a_file_that_fails_does_not_keep_back_the_others() -> None:
-    rows = [record("a", "error"), record("b", "stored"), record("c", "error")]
-    with pytest.raises(AirbyteTracedException) as raised:
-        jobs(rows).read("x")
-    assert raised.value.message == "a"
-    assert [r.data["id"] for r in records_before(raised.value)] == ["b"]
+    found = outcome(rows("error", "stored", "error"))
+    assert isinstance(found.error, PassingError) and found.error.message == "a"
+    assert ids(found) == ["b"]
+    assert len(found.delivered) == 1
 
 
 def test_an_address_is_renewed_from_the_same_row() -> None:
-    again = [record("b", "too_large"), record("a", "stored")]
-    (got,) = jobs([record("a", "renewed")], again).read("x")
-    assert (got.data["id"], got.data["media_status"]) == ("a", "stored")
-    (got,) = jobs([record("a", "renewed")], [record("b", "stored")]).read("x")
+    again = [{"id": "b", "file": "too_large"}, {"id": "a", "file": "stored"}]
+    (got,) = outcome(rows("renewed"), again).deliveries
+    assert got.data == {"id": "a", "media_status": "stored"}
+    (got,) = outcome(rows("renewed"), [{"id": "b", "file": "stored"}]).deliveries
     assert got.data["media_status"] == "missing"
+
+
+@pytest.mark.parametrize("key", ["..", "", ".", None, True])
+def test_an_id_that_leads_elsewhere_is_not_asked_for(key: Any) -> None:
+    with some_pools(1) as pools:
+        jobs = Calls(pools)
+        jobs.asking = super(Calls, jobs).asking  # type: ignore[method-assign]
+        for seed in jobs.seeds({"id": key}, 0):
+            job = jobs.job(seed)
+            with pytest.raises(StopIteration) as ended:
+                next(job)
+            assert ended.value.value.error is None
+            assert ended.value.value.deliveries == []
 
 
 def test_records_have_nothing_of_a_row_but_what_the_schema_names(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airbyte_cdk import AirbyteTracedException
 from airbyte_cdk.models import FailureType
-from airbyte_cdk.utils import AirbyteTracedException
 
-from source_recordings.media import staging as module
-from source_recordings.media.staging import PARTS, Staging, staging_directory
+from source_recordings.files import staging as module
+from source_recordings.files.staging import PARTS, Staging, staging_directory
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_staging_directory_behind_a_link_is_fine(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from source_recordings.media.staging import Staging
+from source_recordings.files.staging import Staging
 part = Staging(Path(sys.argv[1])).part()
 part.write(b"half")
 if sys.argv[2] == "wait":

@@ -1,4 +1,4 @@
-"""The assembled manifest: self-contained, valid, up to date with the CDK, and with one component of our own."""
+"""The exported manifest: self-contained, valid, up to date with the CDK, and with no component of our own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from pkgutil import get_data
 from typing import Any
 
@@ -16,12 +17,16 @@ from airbyte_cdk.manifest_migrations.migration_handler import ManifestMigrationH
 from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
     ConcurrentDeclarativeSource,
 )
+from airbyte_cdk.sources.declarative.interpolation.jinja import JinjaInterpolation
 from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import (
     ManifestReferenceResolver,
 )
 from jsonschema import Draft7Validator
 
-from source_recordings.manifest import HTTPS_OR_LOOPBACK, build_manifest, provider_folders
+from source_recordings.manifest import build_manifest
+from source_recordings.manifest_streams import Streams
+from source_recordings.provider import load_provider, load_providers
+from source_recordings.spec import HTTPS_OR_LOOPBACK, build_spec
 from unit_tests.harness import STREAMS, Row
 
 
@@ -95,17 +100,30 @@ def test_it_names_nothing_deprecated(
     assert "deprecat" not in caplog.text.lower()
 
 
-def test_bota_s_pagination_is_the_only_component_of_our_own(manifest: Row) -> None:
-    """Whatever names a class of ours can't run in the Connector Builder -> one beside the files, and the docs say so."""
-    named: dict[str, set[str]] = {}
-    for group in resolved(manifest)["streams"]:
-        for stream in group["streams"]:
-            classes = {value for path, value in walk(stream) if path.endswith("/class_name")}
-            if classes and not stream["name"].endswith("_files"):
-                named.setdefault(stream["name"], set()).update(classes)
+def test_no_component_is_our_own(manifest: Row) -> None:
+    """What names a class of ours can't run in the Connector Builder."""
+    components = ConcurrentDeclarativeSource(source_config=manifest).resolved_manifest
 
-    pagination = {"source_recordings.components.pagination.CursorOrOffset"}
-    assert named == dict.fromkeys(STREAMS["bota"], pagination)
+    assert [path for path, _ in walk(components) if path.endswith("/class_name")] == []
+    assert "source_recordings" not in json.dumps(components)
+    assert "CustomPaginationStrategy" not in json.dumps(components)
+
+
+def test_it_has_every_stream_but_the_files(manifest: Row) -> None:
+    listed, by_id = manifest["streams"][::2], manifest["streams"][1::2]
+
+    def names(groups: list[Row]) -> list[str]:
+        return [ref["$ref"].rpartition("/")[2] for group in groups for ref in group["streams"]]
+
+    assert sorted(names(listed)) == sorted(s for found in STREAMS.values() for s in found)
+    ids = {p.name: {p.ids.key: ["x"]} for p in load_providers().values() if p.ids}
+    offered = [
+        stream.name
+        for provider in load_providers().values()
+        for stream in provider.offered(ids[provider.name])
+        if not stream.file
+    ]
+    assert names(by_id) == [f"{name}_by_id" for name in offered]
 
 
 def test_the_module_prints_it() -> None:
@@ -118,7 +136,7 @@ def test_the_module_prints_it() -> None:
         encoding="utf-8",
     )
 
-    assert yaml.safe_load(done.stdout) == build_manifest(files=False)
+    assert yaml.safe_load(done.stdout) == build_manifest()
     assert done.stderr == ""
 
 
@@ -145,9 +163,7 @@ def test_every_requester_has_time_outs_and_an_error_handler(manifest: Row) -> No
     requesters = [
         (path, value)
         for path, value in walk(resolved(manifest)["streams"])
-        if isinstance(value, dict)
-        and value.get("type") == "HttpRequester"
-        and "/file_uploader" not in path
+        if isinstance(value, dict) and value.get("type") == "HttpRequester"
     ]
 
     assert requesters
@@ -162,15 +178,12 @@ def test_every_address_begins_with_the_provider_s_base_url(manifest: Row) -> Non
     """A credential goes to `base_url` only -> no requester names another host."""
     for name in STREAMS:
         for path, value in walk(resolved(manifest)["definitions"][name]):
-            if "/file_uploader" in path or not isinstance(value, dict):
-                continue
-            if value.get("type") == "HttpRequester" and "url" in value:
+            if isinstance(value, dict) and value.get("type") == "HttpRequester":
                 assert value["url"].startswith(f"{{{{ config['{name}']['base_url'] }}}}/"), path
 
 
-def test_one_provider_is_one_folder(manifest: Row) -> None:
-    assert [folder.name for folder in provider_folders()] == sorted(STREAMS)
-    assert set(STREAMS) <= set(manifest["spec"]["connection_specification"]["properties"])
+def test_its_spec_is_the_connector_s(manifest: Row) -> None:
+    assert manifest["spec"]["connection_specification"] == build_spec(load_providers())
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -182,3 +195,85 @@ def test_every_default_address_passes_its_own_pattern(name: str, manifest: Row) 
     for value in [address.get("default"), *address.get("examples", [])]:
         assert value is None or validator.is_valid(value)
     assert address["pattern"] == HTTPS_OR_LOOPBACK
+
+
+def test_an_ignored_answer_is_no_row(manifest: Row) -> None:
+    """The CDK skips the rows of an ignored error only -> a filter for those whose status is none."""
+    stream = manifest["definitions"]["amigo"]["streams"]["amigo_recording_urls"]
+
+    condition = stream["retriever"]["record_selector"]["record_filter"]["condition"]
+
+    interpolation = JinjaInterpolation()
+    for record, wanted in [
+        ({"call_sid": "CA1"}, True),
+        ({"call_sid": "CA1", "status": "available"}, True),
+        ({"call_sid": "CA1", "status": "restoring"}, False),
+        ({"detail": "being restored"}, False),
+    ]:
+        assert bool(interpolation.eval(condition, {}, record=record)) is wanted, record
+
+
+PROVIDER = """
+title: Imagined
+base_url: https://api.example.com
+auth:
+  - {type: basic, when: config.credentials.kind == 'basic', username: config.credentials.user, password: "''"}
+  - {type: bearer, token: config.credentials.token}
+credential: {key: credentials, help: it must be current.}
+spec:
+  required: [credentials]
+  properties:
+    credentials:
+      oneOf:
+        - properties: {kind: {const: basic}}
+        - properties: {kind: {const: token}}
+    wanted: {type: boolean}
+streams:
+  rooms:
+    primary_key: id
+    get: /rooms
+    rows: data.rooms
+    pages: {number: page, size: {per_page: 20}}
+    window: {field: created, from: since, until: before, format: epoch_milliseconds}
+    set: {label: row.items.name or 'row.id', raw: row.raw if config.wanted}
+  notes:
+    primary_key: id
+    cursor: created
+    for_each: {row_of: rooms, id: parent.note.id, when: parent.open}
+    get: /notes/{id}
+    keep: {created: parent.created}
+"""
+
+
+def test_it_translates_what_none_of_the_five_uses(tmp_path: Path) -> None:
+    folder = tmp_path / "imagined"
+    (folder / "schemas").mkdir(parents=True)
+    (folder / "provider.yaml").write_text(PROVIDER, encoding="utf-8")
+    for name in ("rooms", "notes"):
+        schema = {"properties": {"label": {"type": ["string", "null"]}}}
+        (folder / "schemas" / f"{name}.json").write_text(json.dumps(schema), encoding="utf-8")
+
+    streams = Streams(load_provider(folder))
+
+    assert (streams.listed, streams.by_id) == (["rooms", "notes"], [])
+    rooms, notes = streams.components["rooms"], streams.components["notes"]
+    requester = rooms["retriever"]["requester"]
+    start = "(str_to_datetime(stream_interval['start_time']) - duration('P0D'))"
+    assert (
+        requester["request_parameters"]["since"] == f"{{{{ ({start}.timestamp() * 1000) | int }}}}"
+    )
+    assert rooms["retriever"]["paginator"]["pagination_strategy"]["type"] == "PageIncrement"
+    authenticators = requester["authenticator"]["authenticators"]
+    assert {key: it["type"] for key, it in authenticators.items()} == {
+        "basic": "BasicHttpAuthenticator",
+        "token": "BearerAuthenticator",
+    }
+    label, raw = rooms["transformations"]
+    value = "(record.get('items') or {}).get('name') or 'row.id'"
+    assert label["fields"][0]["value"] == f"{{{{ {value} }}}}"
+    assert label["condition"] == f"{{{{ ({value}) is not none }}}}"
+    assert raw["fields"][0]["value"] == "{{ none }}"
+    wanted = "not (config['imagined'].get('wanted')) and record.get('raw') is not none"
+    assert raw["condition"] == f"{{{{ {wanted} }}}}"
+    (parent,) = notes["retriever"]["partition_router"]["parent_stream_configs"]
+    assert parent["parent_key"] == "note.id"

@@ -11,10 +11,11 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from source_recordings.manifest import build_manifest, provider_folders
+from source_recordings.provider import load_providers, provider_folders
+from source_recordings.spec import DOCUMENTATION_URL, build_spec
 
 ROOT = Path(__file__).parent.parent
-MANIFEST = build_manifest()
+SPEC = build_spec(load_providers())
 DATA: dict[str, Any] = yaml.safe_load((ROOT / "metadata.yaml").read_text(encoding="utf-8"))["data"]
 
 
@@ -56,7 +57,7 @@ def test_the_image_goes_by_its_registered_name() -> None:
 
 
 def test_there_is_one_documentation() -> None:
-    assert MANIFEST["spec"]["documentation_url"] == DATA["documentationUrl"]
+    assert DATA["documentationUrl"] == DOCUMENTATION_URL
     assert (ROOT / "docs" / f"{DATA['documentationUrl'].rsplit('/', 1)[1]}.md").is_file()
 
 
@@ -76,7 +77,7 @@ def test_suggested_streams_exist() -> None:
 
 @pytest.mark.parametrize("provider", [folder.name for folder in provider_folders()])
 def test_each_provider_may_be_reached(provider: str) -> None:
-    section = MANIFEST["spec"]["connection_specification"]["properties"][provider]
+    section = SPEC["properties"][provider]
     base_url = section["oneOf"][1]["properties"]["base_url"]
     hosts = DATA["allowedHosts"]["hosts"]
     assert f"${{{provider}.base_url}}" in hosts, "a proxy of the user's own"

@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+import itertools
+import tracemalloc
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
-import requests
 import requests_mock
-from airbyte_cdk.sources.declarative.extractors import DpathExtractor
-from airbyte_cdk.sources.declarative.requesters.paginators.strategies.pagination_strategy import (
-    PaginationStrategy,
-)
-from airbyte_cdk.utils import AirbyteTracedException
 
-from source_recordings.components.pagination import (
-    CursorOrOffset,
-    OnceOnlyCursor,
-    OverlappingOffset,
-)
+from source_recordings.errors import PassingError
+from source_recordings.expressions import compile_expression
+from source_recordings.provider import Pages
+from source_recordings.reading.answers import Answer
+from source_recordings.reading.pages import Walker
 from unit_tests.harness import CREATED, LISTS, Case, Connector, Row, config, without_nulls
 
-
-def answer(body: Any) -> requests.Response:
-    response = requests.Response()
-    response.status_code = 200
-    response._content = json.dumps(body).encode()
-    return response
-
-
-def walk(*bodies: Row) -> list[Any]:
-    """The tokens that follow each answer of one walk through Bota's list."""
-    strategy = CursorOrOffset(config={}, parameters={})
-    tokens: list[Any] = []
-    for body in bodies:
-        last = tokens[-1] if tokens else strategy.initial_token
-        size = len(body.get("data", []))
-        tokens.append(strategy.next_page_token(answer(body), size, None, last))
-    return tokens
+PAGES = Pages(
+    size_param="limit",
+    size=100,
+    cursor="cursor",
+    next=compile_expression("answer.next_cursor"),
+    offset="offset",
+    more=compile_expression("answer.has_more"),
+)
+"""Bota's, of both revisions."""
 
 
-def body(rows: int, **more: Any) -> Row:
-    return {"data": [{"id": str(number)} for number in range(rows)], **more}
+def walk(*bodies: Row, pages: Pages = PAGES) -> list[dict[str, str]]:
+    """What each request of one walk through these answers asked for, besides the size."""
+    asked: list[dict[str, str]] = []
+    answers = iter(bodies)
+
+    def fetch(params: Mapping[str, str]) -> Answer:
+        assert params[pages.size_param] == str(pages.size)
+        asked.append({key: value for key, value in params.items() if key != pages.size_param})
+        return Answer(next(answers))
+
+    rows = [r for page in Walker(pages, fetch, ("data",), "id", {}).walk() for r in page]
+    assert rows == [r for body in bodies for r in body["data"]]
+    return asked
+
+
+def body(rows: int, first: int = 0, **more: Any) -> Row:
+    return {"data": [{"id": str(number)} for number in range(first, first + rows)], **more}
 
 
 class TestCursorOrOffset:
@@ -54,42 +56,69 @@ class TestCursorOrOffset:
             body(100, has_more=True, next_cursor="a"),
             body(100, has_more=True, next_cursor="b"),
             body(3, has_more=False),
-        ) == [{"cursor": "a"}, {"cursor": "b"}, None]
+        ) == [{}, {"cursor": "a"}, {"cursor": "b"}]
 
     def test_counts_rows_where_there_is_none(self) -> None:
-        assert walk(body(100, has_more=True), body(7, has_more=True), body(1, has_more=False)) == [
-            {"offset": 100},
-            {"offset": 107},
-            None,
-        ]
+        assert walk(
+            body(100, has_more=True), body(7, 100, has_more=True), body(1, 107, has_more=False)
+        ) == [{}, {"offset": "100"}, {"offset": "107"}]
 
-    def test_an_empty_page_ends_the_walk(self) -> None:
-        """has_more with no rows would ask for the same offset for ever."""
-        assert walk(body(0, has_more=True)) == [None]
+    @pytest.mark.parametrize("pages", [1, 2])
+    def test_more_that_is_not_given_is_an_error(self, pages: int) -> None:
+        """has_more with no rows, or with the same ones, would ask for ever, and an end would lose rows in silence."""
+        with pytest.raises(PassingError, match="contradicts itself"):
+            walk(*([body(5, has_more=True)] * (pages - 1)), body(0, has_more=True))
+        with pytest.raises(PassingError, match="contradicts itself"):
+            walk(*[body(5, has_more=True)] * (pages + 1))
+
+    def test_more_without_a_cursor_where_there_is_no_offset_is_an_error(self) -> None:
+        with pytest.raises(PassingError, match="does not give it"):
+            walk(body(5, has_more=True), pages=replace(PAGES, offset=None))
 
     def test_a_cursor_counts_even_without_has_more(self) -> None:
-        assert walk(body(1, next_cursor="a")) == [{"cursor": "a"}]
+        assert walk(body(1, next_cursor="a"), body(1)) == [{}, {"cursor": "a"}]
 
-    def test_a_cursor_with_has_more_false_ends_the_walk(self) -> None:
-        """next_cursor is "present only when more rows" -> has_more: false says the same more plainly."""
-        assert walk(body(1, has_more=False, next_cursor=None)) == [None]
+    @pytest.mark.parametrize("cursor", [None, ""])
+    def test_no_cursor_and_has_more_false_end_the_walk(self, cursor: str | None) -> None:
+        assert walk(body(1, has_more=False, next_cursor=cursor)) == [{}]
+
+    def test_a_cursor_that_is_a_number_goes_back_as_it_came(self) -> None:
+        assert walk(body(1, next_cursor=7), body(1)) == [{}, {"cursor": "7"}]
+
+    @pytest.mark.parametrize("cursor", [True, 1.5, ["a"], {"a": 1}])
+    def test_a_cursor_of_another_kind_is_an_error(self, cursor: Any) -> None:
+        with pytest.raises(PassingError, match="neither text nor a number"):
+            walk(body(1, next_cursor=cursor))
 
     @pytest.mark.parametrize("cursors", ["aa", "aba", "abca", "abcb"])
     def test_a_cursor_that_repeats_is_an_error(self, cursors: str) -> None:
         """Malformed cursors "can be treated as an initial page" -> the list would never end."""
-        with pytest.raises(AirbyteTracedException, match="second time"):
+        with pytest.raises(PassingError, match="second time"):
             walk(*(body(1, has_more=True, next_cursor=cursor) for cursor in cursors))
 
-    def test_two_walks_at_once_do_not_mix_up_their_cursors(self) -> None:
-        """The strategy is shared by all windows -> what it has seen belongs to the walk."""
-        strategy = CursorOrOffset(config={}, parameters={})
-        page = answer(body(1, has_more=True, next_cursor="a"))
-        first = strategy.next_page_token(page, 1, None, None)
-        second = strategy.next_page_token(page, 1, None, None)
-        assert first == second == {"cursor": "a"}
 
-    def test_asks_for_pages_of_100(self) -> None:
-        assert CursorOrOffset(config={}, parameters={}).get_page_size() == 100
+class TestByNumber:
+    """A list whose pages have numbers."""
+
+    PAGES = Pages(
+        size_param="limit", size=2, number="page", total=compile_expression("answer.total")
+    )
+
+    def test_goes_on_to_the_total(self) -> None:
+        pages = (body(2, 0, total=5), body(2, 2, total=5), body(1, 4, total=5))
+        assert walk(*pages, pages=self.PAGES) == [{"page": "1"}, {"page": "2"}, {"page": "3"}]
+
+    def test_goes_on_while_pages_are_full_where_nothing_is_said(self) -> None:
+        assert len(walk(body(2, 0), body(2, 2), body(1, 4), pages=self.PAGES)) == 3
+
+    @pytest.mark.parametrize("again", [0, 2])
+    def test_a_page_that_brings_nothing_new_before_the_total_is_an_error(self, again: int) -> None:
+        with pytest.raises(PassingError, match="contradicts itself"):
+            walk(body(2, 0, total=5), body(again, 0, total=5), pages=self.PAGES)
+
+
+def test_the_first_page_is_enough_for_a_check() -> None:
+    assert walk(body(2, next_cursor="a"), pages=replace(PAGES, single=True)) == [{}]
 
 
 TOKENS = {"bird": "nextPageToken", "quo": "nextCursor", "bota": "next_cursor"}
@@ -249,31 +278,26 @@ def test_a_list_that_never_stands_still_ends_with_an_error(
     assert api.call_count < 300
 
 
-def once_only() -> OnceOnlyCursor:
-    return OnceOnlyCursor(cursor_value="{{ response.next }}", config={}, parameters={})
-
-
-def overlapping() -> OverlappingOffset:
-    rows = DpathExtractor(field_path=["data"], config={}, parameters={})
-    return OverlappingOffset(page_size=2, extractor=rows, row_key="id")
-
-
 @pytest.mark.parametrize(
-    ("strategy", "page"),
-    [
-        (once_only(), lambda n: {"next": f"c{n}"}),
-        (CursorOrOffset(config={}, parameters={}), lambda n: {"next_cursor": f"c{n}"}),
-        (overlapping(), lambda n: {"data": [{"id": n}, {"id": n + 1}], "total": 9_999}),
-    ],
-    ids=["cursor", "bota", "offset"],
+    "pages",
+    [PAGES, Pages("limit", 2, offset="offset", total=compile_expression("answer.total"))],
+    ids=["cursor", "offset"],
 )
-def test_a_token_stays_light_over_thousands_of_pages(
-    strategy: PaginationStrategy, page: Callable[[int], Row]
-) -> None:
-    """The CDK deep-copies the token with every request -> the walk's memory is neither copied nor nested in itself."""
-    token: Any = None
-    for number in range(2_000):
-        trail = getattr(token, "seen", None)
-        token = deepcopy(strategy.next_page_token(answer(page(number)), 2, None, token))
-        assert trail is None or token.seen is trail
-    assert len(token.seen) >= 2_000
+def test_a_walk_takes_little_memory_over_thousands_of_pages(pages: Pages) -> None:
+    """What a walk remembers is eight bytes a page or a row."""
+    numbers = itertools.count()
+
+    def fetch(_: Mapping[str, str]) -> Answer:
+        n = next(numbers)
+        rows = [{"id": n}, {"id": n + 1}]
+        return Answer({"data": rows, "next_cursor": f"c{n}", "total": 10**9})
+
+    walker = Walker(pages, fetch, ("data",), "id", {}).walk()
+    next(walker)
+    tracemalloc.start()
+    try:
+        for _ in range(2_000):
+            next(walker)
+        assert tracemalloc.get_traced_memory()[0] < 500_000
+    finally:
+        tracemalloc.stop()

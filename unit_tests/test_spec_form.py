@@ -15,13 +15,14 @@ import pytest
 from jsonschema import Draft7Validator
 
 from source_recordings.config import problems
-from source_recordings.manifest import build_manifest, provider_folders
+from source_recordings.provider import load_providers
+from source_recordings.spec import build_spec
 
 Node = dict[str, Any]
 Rule = Callable[[str, Node], str]
 
-SPEC: Node = build_manifest()["spec"]["connection_specification"]
-PROVIDERS = [folder.name for folder in provider_folders()]
+SPEC: Node = build_spec(load_providers())
+PROVIDERS = list(load_providers())
 SECRET = re.compile(r"key$|token$|password$|secret")
 
 

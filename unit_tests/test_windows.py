@@ -3,110 +3,82 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
-from unittest.mock import patch
 
 import pytest
-from airbyte_cdk.sources.connector_state_manager import ConnectorStateManager
-from airbyte_cdk.sources.message import NoopMessageRepository
-from airbyte_cdk.sources.streams.concurrent.cursor import ConcurrentCursor, CursorField
-from airbyte_cdk.sources.streams.concurrent.state_converters.datetime_stream_state_converter import (
-    CustomFormatConcurrentStreamStateConverter,
-)
-from airbyte_cdk.sources.types import Record, StreamSlice
-from airbyte_cdk.utils import AirbyteTracedException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from source_recordings.components.windows import Settled, WindowCursor
+from source_recordings.errors import UserError
+from source_recordings.provider import Window
+from source_recordings.reading.settled import Settled
+from source_recordings.reading.times import iso
+from source_recordings.reading.windows import LAG, WITHOUT_START, Interval, Slice, Span, Windows
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW = datetime(2026, 11, 21, 8, 30, 15, 123456, tzinfo=timezone.utc)
-FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
-Interval = tuple[datetime, datetime]
+EXACT = Window("created", since="from", until="until")
+DAYS = Window("created", since="from", until="until", format="%Y-%m-%d", margin_days=1)
+UNFILTERED = Window("created")
+
 # What a provider sends for a window, of rows at these times.
-Server = Callable[[list[datetime], Interval], list[datetime]]
+Server = Callable[[list[datetime], Slice], list[datetime]]
 
 
-def cursor(
-    start: datetime = BEGINNING,
+def a_stream(
+    start: datetime | None = BEGINNING,
     end: datetime | None = None,
-    state: MutableMapping[str, Any] | None = None,
+    state: Mapping[str, Any] | None = None,
     *,
-    strict: bool = False,
+    window: Window = EXACT,
     lookback: timedelta = timedelta(0),
-    step: timedelta = timedelta(days=30),
-) -> WindowCursor:
-    stock = ConcurrentCursor(
-        stream_name="calls",
-        stream_namespace=None,
-        stream_state={},
-        message_repository=NoopMessageRepository(),
-        connector_state_manager=ConnectorStateManager(),
-        connector_state_converter=CustomFormatConcurrentStreamStateConverter(
-            FORMAT, cursor_granularity=timedelta(microseconds=1)
-        ),
-        cursor_field=CursorField("created"),
-        slice_boundary_fields=("start_time", "end_time"),
-        start=start,  # type: ignore[arg-type]  # any comparable kind of value to the CDK
-        end_provider=lambda: NOW,  # type: ignore[arg-type,return-value]
-        lookback_window=lookback,
-        slice_range=step,
-        cursor_granularity=timedelta(microseconds=1),
-    )
-    return WindowCursor(stock, state or {}, strict=strict, end=end)
+) -> Windows:
+    return Windows("calls", "created", window, Span(start, end, lookback, NOW), state or {})
 
 
-def windows(a_cursor: WindowCursor) -> list[StreamSlice]:
-    with patch("source_recordings.components.windows.utc_now", lambda: NOW):
-        return list(a_cursor.stream_slices())
+def bounds(windows: Windows) -> list[Interval]:
+    return [(window.start, window.end) for window in windows.slices()]
 
 
-def read(
-    a_cursor: WindowCursor, window: StreamSlice, times: list[datetime], server: Server
-) -> list[datetime]:
+def read(windows: Windows, window: Slice, times: list[datetime], server: Server) -> list[datetime]:
     """What a sync emits for a window of a provider that filters like `server`."""
-    sent = server(times, a_cursor.bounds(window))
-    return [t for t in sent if a_cursor.accepts(row(t, window), window)]
+    return [time for time in server(times, window) if windows.accepts(time, window)]
 
 
-def row(time: datetime, window: StreamSlice) -> Record:
-    return Record({"created": time.strftime(FORMAT)}, "calls", window)
+def inclusive(times: list[datetime], window: Slice) -> list[datetime]:
+    return [t for t in times if (window.is_open or window.start <= t) and t <= window.end]
 
 
-def inclusive(times: list[datetime], window: Interval) -> list[datetime]:
-    return [t for t in times if window[0] <= t <= window[1]]
+def end_exclusive(times: list[datetime], window: Slice) -> list[datetime]:
+    return [t for t in times if (window.is_open or window.start <= t) and t < window.end]
 
 
-def end_exclusive(times: list[datetime], window: Interval) -> list[datetime]:
-    return [t for t in times if window[0] <= t < window[1]]
-
-
-def unfiltered(times: list[datetime], window: Interval) -> list[datetime]:
+def unfiltered(times: list[datetime], window: Slice) -> list[datetime]:
     return times
 
 
 def whole_days(offset_hours: int) -> Server:
-    """Days of a time zone, a day more asked for on either side: how Amigo is asked."""
-    zone, day = timezone(timedelta(hours=offset_hours)), timedelta(days=1)
+    """Days of a time zone, as the request says them: how Amigo is asked."""
+    zone = timezone(timedelta(hours=offset_hours))
 
-    def server(times: list[datetime], window: Interval) -> list[datetime]:
-        first, last = (window[0] - day).date(), (window[1] + day).date()
-        return [t for t in times if first <= t.astimezone(zone).date() <= last]
+    def server(times: list[datetime], window: Slice) -> list[datetime]:
+        params = window.params(DAYS)
+        first, last = params.get("from", "0"), params["until"]
+        return [t for t in times if first <= t.astimezone(zone).date().isoformat() <= last]
 
     return server
 
 
-SERVERS: dict[str, tuple[Server, bool]] = {
-    "quo, inclusive": (inclusive, False),
-    "bird, if its end is exclusive": (end_exclusive, False),
-    "amigo, days in UTC": (whole_days(0), True),
-    "amigo, days at +14:00": (whole_days(14), True),
-    "amigo, days at -12:00": (whole_days(-12), True),
-    "bota and tether, no filter": (unfiltered, True),
+SERVERS: dict[str, tuple[Server, Window]] = {
+    "quo, inclusive": (inclusive, EXACT),
+    "bird, if its end is exclusive": (end_exclusive, EXACT),
+    "amigo, days in UTC": (whole_days(0), DAYS),
+    "amigo, days at +14:00": (whole_days(14), DAYS),
+    "amigo, days at -12:00": (whole_days(-12), DAYS),
+    "bota and tether, no filter": (unfiltered, UNFILTERED),
 }
 
 # Times that collide with each other, with midnights and with the cuts of the parts.
@@ -126,14 +98,14 @@ def test_parts_of_a_backfill_are_exactly_the_whole(
     provider: str, times: list[datetime], cuts: list[datetime]
 ) -> None:
     """start_date/end_date parts together emit every row once: no gap, no overlap, whatever the provider's bounds."""
-    server, strict = SERVERS[provider]
+    server, window_of = SERVERS[provider]
     # The cuts are also rows: what stands exactly on a boundary is what goes wrong.
     times = times + cuts
     cuts = sorted(set(cuts))
     emitted: Counter[datetime] = Counter()
     for start, end in itertools.pairwise(cuts):
-        part = cursor(start, end, strict=strict)
-        for window in windows(part):
+        part = a_stream(start, end, window=window_of)
+        for window in part.slices():
             emitted.update(read(part, window, times, server))
     assert emitted == Counter(t for t in times if cuts[0] <= t < cuts[-1])
 
@@ -145,21 +117,20 @@ def test_a_sync_that_was_killed_goes_on_without_a_gap(
     provider: str, times: list[datetime], data: st.DataObject
 ) -> None:
     """Any windows may have been finished, in any order, and one of them partly: the rest is read after a restart."""
-    server, strict = SERVERS[provider]
+    server, window_of = SERVERS[provider]
     emitted: set[datetime] = set()
-    first = cursor(strict=strict)
-    todo = windows(first)
-    for window in data.draw(st.lists(st.sampled_from(todo), unique_by=str)):
+    first = a_stream(window=window_of)
+    todo = list(first.slices())
+    for window in data.draw(st.lists(st.sampled_from(todo), unique=True)):
         emitted.update(read(first, window, times, server))
-        first.checkpoint(*first.bounds(window))
+        first.finish(window.start, window.end)
     partly = data.draw(st.sampled_from(todo))
-    start, end = first.bounds(partly)
-    reached = start + (end - start) * data.draw(st.floats(0.01, 0.99))
+    reached = partly.start + (partly.end - partly.start) * data.draw(st.floats(0.01, 0.99))
     emitted.update(t for t in read(first, partly, times, server) if t < reached)
-    first.checkpoint(start, reached)
+    first.finish(partly.start, reached)
 
-    second = cursor(state=json.loads(json.dumps(first.state)), strict=strict)
-    for window in windows(second):
+    second = a_stream(state=json.loads(json.dumps(first.dump())), window=window_of)
+    for window in second.slices():
         emitted.update(read(second, window, times, server))
     assert emitted == set(times)
 
@@ -167,87 +138,238 @@ def test_a_sync_that_was_killed_goes_on_without_a_gap(
 @pytest.mark.parametrize("provider", SERVERS)
 def test_a_row_on_the_boundary_of_two_windows_is_emitted_once(provider: str) -> None:
     """Most providers' bounds are inclusive: both windows are sent the row, one of them emits it."""
-    server, strict = SERVERS[provider]
-    a_cursor = cursor(strict=strict)
-    todo = windows(a_cursor)
-    times = [a_cursor.bounds(window)[0] for window in todo]
+    server, window_of = SERVERS[provider]
+    windows = a_stream(window=window_of)
+    todo = list(windows.slices())
+    # Those of a list without a filter are not cut; the boundaries are rows all the same.
+    times = [window.start for window in a_stream().slices()]
     assert len(times) > 2
-    emitted = Counter(t for window in todo for t in read(a_cursor, window, times, server))
+    emitted = Counter(t for window in todo for t in read(windows, window, times, server))
     assert emitted == Counter(times)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    done=st.lists(st.tuples(moments, moments).map(sorted), max_size=6),
+    lookback=st.integers(0, 10).map(lambda days: timedelta(days=days)),
+)
+def test_what_is_read_is_what_is_not_done_and_the_look_back(
+    done: list[list[datetime]], lookback: timedelta
+) -> None:
+    windows = a_stream(lookback=lookback)
+    for start, end in done:
+        windows.finish(start, end)
+    todo = bounds(windows)
+    whole = [*((a, b) for a, b in done if a < b), *todo]
+    position = BEGINNING
+    for start, end in sorted(whole):
+        assert start <= position, "a gap"
+        position = max(position, end)
+    assert position == NOW.replace(microsecond=0)
+    for (_, end), (start, _) in itertools.pairwise(todo):
+        assert end <= start, "twice"
+
+
+def test_without_a_start_date_the_oldest_window_has_no_lower_bound() -> None:
+    windows = a_stream(start=None)
+    first, *others = windows.slices()
+    assert first.is_open and first.start == WITHOUT_START
+    assert set(first.params(EXACT)) == {"until"}
+    assert windows.accepts(datetime(1999, 1, 1, tzinfo=timezone.utc), first)
+    assert not any(window.is_open for window in others)
+
+
+def test_a_start_date_is_the_lower_bound_whatever_the_provider_sends() -> None:
+    windows = a_stream()
+    first = next(windows.slices())
+    assert set(first.params(EXACT)) == {"from", "until"}
+    assert not windows.accepts(BEGINNING - timedelta(microseconds=1), first)
+    assert windows.accepts(BEGINNING, first)
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        (EXACT, {"from": "2026-03-01T00:00:00.000000Z", "until": "2026-03-08T12:00:00.000000Z"}),
+        (DAYS, {"from": "2026-02-28", "until": "2026-03-09"}),
+        (UNFILTERED, {}),
+        (
+            Window("created", since="a", until="b", format="epoch_seconds"),
+            {"a": "1772323200", "b": "1772971200"},
+        ),
+        (
+            Window("created", since="a", until="b", format="epoch_milliseconds"),
+            {"a": "1772323200000", "b": "1772971200000"},
+        ),
+    ],
+)
+def test_the_request_says_both_bounds(window: Window, expected: dict[str, str]) -> None:
+    part = Slice(
+        datetime(2026, 3, 1, tzinfo=timezone.utc), datetime(2026, 3, 8, 12, tzinfo=timezone.utc)
+    )
+    assert part.params(window) == expected
+
+
+@pytest.mark.parametrize("window", [EXACT, DAYS, UNFILTERED], ids=["exact", "days", "unfiltered"])
+def test_a_row_without_a_time_belongs_to_any_window(window: Window) -> None:
+    windows = a_stream(window=window)
+    assert all(windows.accepts(None, a_window) for a_window in windows.slices())
+
+
 def test_a_finished_sync_leaves_only_the_look_back() -> None:
-    first = cursor()
-    for window in windows(first):
-        first.checkpoint(*first.bounds(window))
-    again = cursor(state=first.state, lookback=timedelta(days=3))
-    assert [again.bounds(w) for w in windows(again)] == [
-        (NOW.replace(microsecond=0) - timedelta(days=3), NOW.replace(microsecond=0))
-    ]
+    first = a_stream()
+    for window in first.slices():
+        first.finish(window.start, window.end)
+    for lookback in (timedelta(0), timedelta(days=3)):
+        again = a_stream(state=first.dump(), lookback=lookback)
+        end = NOW.replace(microsecond=0)
+        assert bounds(again) == [(end - max(lookback, LAG), end)]
 
 
 def test_a_window_that_fails_is_all_that_is_read_again() -> None:
     """One window that stays open does not hold back what the others have saved."""
-    first = cursor()
-    done = windows(first)
+    first = a_stream()
+    done = list(first.slices())
     missing = done.pop(1)
     for window in done:
-        first.checkpoint(*first.bounds(window))
-    second = cursor(state=first.state)
-    again = [second.bounds(w) for w in windows(second)]
-    assert (again[0][0], again[-1][1]) == first.bounds(missing)
+        first.finish(window.start, window.end)
+    *again, lookback = bounds(a_stream(state=first.dump()))
+    assert (again[0][0], again[-1][1]) == (missing.start, missing.end)
+    assert lookback[1] - lookback[0] == LAG
 
 
 def test_old_windows_are_long() -> None:
     """A backfill without a start date asks for the empty years with a handful of requests."""
-    assert 3 <= len(windows(cursor(start=datetime(2010, 1, 1, tzinfo=timezone.utc)))) <= 6
+    assert 3 <= len(bounds(a_stream(start=None))) <= 6
 
 
 def test_windows_touch_and_are_cut_at_midnight() -> None:
-    bounds = [cursor().bounds(w) for w in windows(cursor())]
-    assert len(bounds) > 1
-    for (_, end), (start, _) in itertools.pairwise(bounds):
+    found = bounds(a_stream())
+    assert len(found) > 1
+    for (_, end), (start, _) in itertools.pairwise(found):
         assert end == start == start.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def test_a_list_without_a_filter_is_walked_once() -> None:
+    assert bounds(a_stream(window=UNFILTERED)) == [(BEGINNING, NOW.replace(microsecond=0))]
+
+
 def test_the_current_second_is_left_to_the_next_sync() -> None:
-    a_cursor = cursor()
-    assert a_cursor.bounds(windows(a_cursor)[-1])[1] == NOW.replace(microsecond=0)
+    assert bounds(a_stream())[-1][1] == NOW.replace(microsecond=0)
 
 
 def test_an_end_date_in_the_future_is_no_end() -> None:
-    a_cursor = cursor(end=NOW + timedelta(days=9))
-    assert a_cursor.bounds(windows(a_cursor)[-1])[1] == NOW.replace(microsecond=0)
+    assert bounds(a_stream(end=NOW + timedelta(days=9)))[-1][1] == NOW.replace(microsecond=0)
 
 
 def test_state_of_the_stock_cursor_is_understood() -> None:
     """A single timestamp is what the CDK's own cursor saves."""
-    a_cursor = cursor(state={"created": "2026-11-20T00:00:00.000000Z"})
-    assert [a_cursor.bounds(w)[0] for w in windows(a_cursor)] == [
-        datetime(2026, 11, 20, tzinfo=timezone.utc)
+    windows = a_stream(state={"created": "2026-11-20T00:00:00.000000Z"})
+    assert [start for start, _ in bounds(windows)] == [
+        datetime(2026, 11, 20, tzinfo=timezone.utc) - LAG
     ]
 
 
-def test_a_state_without_windows_starts_from_the_beginning() -> None:
-    assert windows(cursor(state={"state_type": "date-range", "slices": []})) == windows(cursor())
+@pytest.mark.parametrize(
+    "parent",
+    [
+        {"created": "2026-11-20T00:00:00.000000Z"},
+        {
+            "state_type": "date-range",
+            "slices": [{"start": iso(BEGINNING), "end": "2026-11-20T00:00:00.000000Z"}],
+        },
+    ],
+)
+def test_state_of_the_stock_substream_cursor_is_understood(parent: dict[str, Any]) -> None:
+    """As the exported manifest leaves it, when it is run by itself."""
+    windows = a_stream(state={"use_global_cursor": False, "parent_state": {"calls": parent}})
+    assert [start for start, _ in bounds(windows)] == [
+        datetime(2026, 11, 20, tzinfo=timezone.utc) - LAG
+    ]
 
 
 @pytest.mark.parametrize(
-    "garbage",
+    "state",
     [
-        {"created": "yesterday"},
-        {"created": 5},
-        {"state_type": "date-range", "slices": [{"start": "x", "end": "y"}]},
-        {"state_type": "date-range", "slices": [{"start": "2026-11-20T00:00:00.000000Z"}]},
-        {"state_type": "date-range", "slices": "all"},
-        {"state_type": "date-range", "slices": [{"start": FORMAT, "end": FORMAT}], "settled": 3},
-        {"settled": {"2026-11-20": "not base64!"}},
+        {},
+        {"state_type": "date-range", "slices": []},
+        {"__ab_no_cursor_state_message": True},
+        {"created": None},
+        {"parent_state": {}},
+        {"parent_state": {"calls": {}}},
     ],
 )
+def test_a_state_without_windows_starts_from_the_beginning(state: dict[str, Any]) -> None:
+    assert bounds(a_stream(state=state)) == bounds(a_stream())
+
+
+def test_a_state_from_the_future_is_told_and_read_again_from_now_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    state = {
+        "state_type": "date-range",
+        "slices": [{"start": iso(BEGINNING), "end": iso(NOW + timedelta(days=400))}],
+    }
+    windows = a_stream(state=state, lookback=timedelta(days=3))
+    assert "ahead of this machine's clock" in caplog.text
+    assert bounds(windows) == [(NOW - timedelta(days=3), NOW.replace(microsecond=0))]
+
+
+GARBAGE: list[dict[str, Any]] = [
+    {"created": "yesterday"},
+    {"created": 5},
+    {"created": ["2026-11-20T00:00:00.000000Z"]},
+    {"created": "\ud800"},
+    {"something": "else"},
+    {"state_type": "date-range", "slices": [{"start": "x", "end": "y"}]},
+    {"state_type": "date-range", "slices": [{"start": "2026-11-20T00:00:00.000000Z"}]},
+    {"state_type": "date-range", "slices": "all"},
+    {"state_type": "date-range", "slices": None},
+    {"state_type": "date-range"},
+    {"state_type": "date-range", "slices": [5]},
+    {"state_type": "date-range", "slices": [], "settled": 3},
+    {"settled": {"2026-11-20": "not base64!"}},
+    {"settled": {"2026-11-20": 5}},
+    {"settled": ["a"]},
+    {"parent_state": {"calls": 5}},
+    {"parent_state": {"calls": {"created": "x"}}},
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=ascii)
 def test_a_state_that_makes_no_sense_is_a_clear_error(garbage: dict[str, Any]) -> None:
-    with pytest.raises(AirbyteTracedException) as caught:
-        cursor(state=garbage)
+    with pytest.raises(UserError) as caught:
+        a_stream(state=garbage)
     assert "state of stream calls can't be read" in str(caught.value.message)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just(iso(BEGINNING)),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["start", "end", "created", "2026-11-20"]), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["state_type", "slices", "settled", "created", "parent_state", "x"]),
+        json_values,
+        max_size=4,
+    )
+)
+def test_any_state_is_read_or_refused(state: dict[str, Any]) -> None:
+    try:
+        windows = a_stream(state=state)
+    except UserError:
+        return
+    assert bounds(windows)[-1][1] == NOW.replace(microsecond=0)
+    json.dumps(windows.dump())
 
 
 def test_settled_is_remembered_by_id_and_day() -> None:

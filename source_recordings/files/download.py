@@ -12,13 +12,12 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 import requests
-from airbyte_cdk.models import FailureType
-from airbyte_cdk.utils import AirbyteTracedException
 from urllib3.exceptions import HTTPError
 
-from source_recordings.media.names import media_type
-from source_recordings.media.source import Broken, Source, backoff
-from source_recordings.media.staging import Part
+from source_recordings.errors import PassingError
+from source_recordings.files.names import media_type
+from source_recordings.files.source import Broken, Source, backoff
+from source_recordings.files.staging import Part
 
 logger = logging.getLogger("airbyte")
 
@@ -63,7 +62,7 @@ def download(
     """Fills the part with the whole file; the content type that the host named.
 
     `expected` is the length that the provider told beforehand; it decides only where the host itself says nothing. Raises
-    TooLarge, Missing, Expired, or an AirbyteTracedException once `MAX_TRIES` tries in a row have not come further.
+    TooLarge, Missing, Expired, or a passing error once `MAX_TRIES` tries in a row have not come further.
     """
     progress = Progress()
     furthest = tries = 0
@@ -77,13 +76,10 @@ def download(
         tries = 1 if part.size > furthest else tries + 1
         furthest = max(furthest, part.size)
         if tries >= MAX_TRIES:
-            raise AirbyteTracedException(
-                message=(
-                    f"{what} could not be downloaded: {reason}, {tries} times in a row. "
-                    "The rest of the sync went on; the next one tries again."
-                ),
+            raise PassingError(
+                f"{what} could not be downloaded: {reason}, {tries} times in a row. "
+                "The rest of the sync went on; the next one tries again.",
                 internal_message=f"{what}: {reason} after {part.size} bytes",
-                failure_type=FailureType.transient_error,
             )
         logger.debug("%s: %s after %d bytes, trying again.", what, reason, part.size)
         sleep(max(wait or 0.0, backoff(tries)))

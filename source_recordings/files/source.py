@@ -8,17 +8,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from airbyte_cdk.models import FailureType
-from airbyte_cdk.sources.declarative.auth.declarative_authenticator import NoAuth
-from airbyte_cdk.sources.declarative.requesters import HttpRequester
-from airbyte_cdk.sources.declarative.requesters.error_handlers import (
-    DefaultErrorHandler,
-    HttpResponseFilter,
-)
-from airbyte_cdk.sources.types import StreamSlice
-from airbyte_cdk.utils import AirbyteTracedException
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+
+from source_recordings.errors import UnexpectedError
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 CONNECTIONS = 64
@@ -103,42 +96,31 @@ class Storage:
         return self._proxies[origin]
 
 
+Get = Callable[[str, Mapping[str, str]], requests.Response | None]
+"""Asks the provider's own host, with its credential, pace and retries: for an address with these headers. None where the
+provider says that there is nothing. Raises an error in words for what no other try will change."""
+
+
 class Api:
-    """The provider's own host, asked through the manifest's requester: credential, budget, retries and error messages."""
+    """The provider's own host."""
 
-    def __init__(self, requester: HttpRequester, base_url: str, vendor: str) -> None:
+    def __init__(self, get: Get | None, base_url: str, vendor: str) -> None:
+        """`get` is None where no file needs the provider's credential."""
         self.vendor = vendor
-        self._requester = requester
-        self._requester.stream_response = True
-        handler = requester.error_handler
-        if isinstance(handler, DefaultErrorHandler):
-            # What `Source.open` understands itself. Good answers must not be among them: a filter that matches reads the
-            # whole body.
-            own = HttpResponseFilter(
-                config={},
-                parameters={},
-                action="SUCCESS",
-                http_codes=REDIRECTS | GONE | REFUSED | {416},
-            )
-            handler.response_filters = [own, *(handler.response_filters or [])]
+        self._get = get
         self._base_url = base_url
-        self._credential = not isinstance(requester.get_authenticator(), NoAuth)
         self._loopback = is_loopback(base_url)
-
-    def url(self, target: str) -> str:
-        """The address that the manifest makes of a download target."""
-        return self._requester.get_url(stream_slice=_slice(target))
 
     def is_own(self, url: str) -> bool:
         """Whether the provider's credential may go along."""
-        return self._credential and origin(url) == origin(self._base_url)
+        return self._get is not None and origin(url) == origin(self._base_url)
 
-    def get(self, target: str, headers: Mapping[str, str]) -> requests.Response:
-        """Raises an AirbyteTracedException for what the manifest's error handler calls a failure."""
-        response = self._requester.send_request(
-            stream_slice=_slice(target), request_headers=headers
-        )
-        assert response is not None
+    def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        """Raises Missing, or an error in words."""
+        assert self._get
+        response = self._get(url, headers)
+        if response is None:
+            raise Missing("the provider has no such file")
         return response
 
     def check(self, url: str) -> str:
@@ -148,13 +130,10 @@ class Api:
             return url
         if parts.scheme == "http" and self._loopback and is_loopback(url):
             return url
-        raise AirbyteTracedException(
-            message=(
-                f"{self.vendor} gave an address that is not https for a file ({parts.scheme or 'no scheme'}, host "
-                f"{parts.hostname or 'none'}): it was not downloaded."
-            ),
+        raise UnexpectedError(
+            f"{self.vendor} gave an address that is not https for a file ({parts.scheme or 'no scheme'}, host "
+            f"{parts.hostname or 'none'}): it was not downloaded.",
             internal_message="address of a file is not https",
-            failure_type=FailureType.system_error,
         )
 
 
@@ -162,20 +141,21 @@ class Source:
     """One file's address. It is asked for again once it has expired."""
 
     def __init__(
-        self, target: str, api: Api, storage: Storage, renew: Callable[[], str | None] | None = None
+        self, url: str, api: Api, storage: Storage, renew: Callable[[], str | None]
     ) -> None:
-        """`renew` gives the file's download target anew, None if there is no file any more."""
+        """`renew` gives the file's address anew, None if there is no file any more."""
         self._api = api
         self._storage = storage
         self._renew = renew
         self._expired_before = False
-        self._target = target
+        self._url = url
         self._bare: str | None = None
+        """Where redirects have led to."""
 
     def open(self, headers: Mapping[str, str]) -> requests.Response:
         """The answer with the body still to be read: 200, 206 or 416. Close it.
 
-        Raises Missing, Expired, Broken, or an AirbyteTracedException for what no other try will change.
+        Raises Missing, Expired, Broken, or an error in words for what no other try will change.
         """
         for _ in range(2 * (MAX_REDIRECTS + 1)):
             response, is_bare = self._send({**headers, "Accept-Encoding": "identity"})
@@ -198,30 +178,27 @@ class Source:
             elif not is_bare and status in REFUSED:
                 raise Missing(f"HTTP {status}")
             else:
-                raise AirbyteTracedException(
-                    message=f"The host of a file of {self._api.vendor} refused it with HTTP {status}.",
+                raise UnexpectedError(
+                    f"The host of a file of {self._api.vendor} refused it with HTTP {status}.",
                     internal_message=f"HTTP {status}",
-                    failure_type=FailureType.system_error,
                 )
         raise Broken("too many redirects")
 
     def _send(self, headers: Mapping[str, str]) -> tuple[requests.Response, bool]:
         if self._bare is None:
-            url = self._api.url(self._target)
-            if self._api.is_own(url):
-                return self._api.get(self._target, headers), False
-            self._bare = self._api.check(url)
+            if self._api.is_own(self._url):
+                return self._api.get(self._url, headers), False
+            self._bare = self._api.check(self._url)
         return self._storage.get(self._bare, headers), True
 
     def _ask_again(self) -> None:
         if self._expired_before:
             raise Expired
         self._expired_before = True
-        if self._renew:
-            target = self._renew()
-            if target is None:
-                raise Missing("no address any more")
-            self._target = target
+        url = self._renew()
+        if url is None:
+            raise Missing("no address any more")
+        self._url = url
         self._bare = None
 
 
@@ -233,10 +210,6 @@ def origin(url: str) -> tuple[str, str, int | None]:
 
 def is_loopback(url: str) -> bool:
     return bool(_LOOPBACK.fullmatch(urlsplit(url).hostname or ""))
-
-
-def _slice(target: str) -> StreamSlice:
-    return StreamSlice(partition={}, cursor_slice={}, extra_fields={"download_target": target})
 
 
 def _drain(response: requests.Response) -> None:

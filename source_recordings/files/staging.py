@@ -11,9 +11,8 @@ from pathlib import Path
 from threading import Lock
 from types import ModuleType
 
-from airbyte_cdk.models import FailureType
-from airbyte_cdk.sources.utils.files_directory import get_files_directory
-from airbyte_cdk.utils import AirbyteTracedException
+from source_recordings.cdk import get_files_directory
+from source_recordings.errors import UserError
 
 fcntl: ModuleType | None
 try:
@@ -188,12 +187,8 @@ def _disk_errors(root: Path) -> Iterator[None]:
             if full
             else "Mount a directory that the connector's user may write to"
         )
-        raise AirbyteTracedException(
-            message=(
-                f"The staging directory {root} {what}. {todo}, or leave out the file streams; "
-                "the next sync goes on where this one stopped."
-            ),
+        raise UserError(
+            f"The staging directory {root} {what}. {todo}, or leave out the file streams; "
+            "the next sync goes on where this one stopped.",
             internal_message=f"{type(error).__name__} {error.errno} in {root}",
-            failure_type=FailureType.config_error,
-            exception=error,
         ) from error

@@ -1,0 +1,90 @@
+"""What a provider's answer is, and its text as values: strictly, so that nothing broken passes for empty."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG = b"0" * 19
+"""So many digits may be beyond 64 bits, where orjson rounds a whole number."""
+
+
+class Apart(Protocol):
+    """A long text of an answer that is not in memory."""
+
+    @property
+    def token(self) -> str:
+        """What stands in its place in the row."""
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+
+    def pieces(self) -> Iterator[str]:
+        """The text. Raises ValueError for what is no text."""
+
+    def text(self) -> str:
+        """All of it."""
+
+
+class Unreadable(ValueError):
+    """The text is no JSON."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came over the wire: the status, the headers and the body, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    apart: Apart | None = None
+    """What was taken out of the body."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that counts: its values, or why there are none."""
+
+    value: Any = None
+    skipped: str | None = None
+    size: int = 0
+    apart: Apart | None = field(default=None, compare=False)
+
+
+def parsed(body: bytes) -> Any:
+    """The value of a JSON text. Raises Unreadable.
+
+    orjson refuses what is no JSON. What it refuses and is readable all the same (numbers beyond 64 bits, NaN, half of a
+    surrogate pair) comes with its exact value where JSON can say it, and as null where it can't.
+    """
+    if _LONG not in body.translate(_DIGITS):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            parse_constant=lambda _: None,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(type(error).__name__) from None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _whole(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python turns into a number
+        return text

@@ -1,0 +1,317 @@
+"""A stream's jobs: what to ask for about a row of a list, or about an ID, and what becomes of the answers."""
+
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from source_recordings.errors import explained
+from source_recordings.expressions import BadSegment, Names
+from source_recordings.provider import Operation, Provider, Stream
+from source_recordings.reading.answers import Answer, Apart
+from source_recordings.reading.asking import Asking, Endpoint, answer_to, ask
+from source_recordings.reading.client import Client
+from source_recordings.reading.details import Job, Pools
+from source_recordings.reading.outcome import Delivery, Outcome, Row
+from source_recordings.reading.shared import Answers
+from source_recordings.reading.tally import Tally
+from source_recordings.reading.times import moment
+
+# A file that is stored or too large stays so. One that is missing or whose address has run out may turn up yet.
+FINAL = {"stored", "too_large"}
+
+Deliver = Callable[[Names, Callable[[], Names | None]], Delivery]
+"""Downloads the file that a row names. It may ask for the row once more, for a new address. Slow."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A connected provider: what all of its streams share during a sync."""
+
+    provider: Provider
+    config: Mapping[str, Any]
+    client: Client
+    answers: Answers
+    pools: Pools
+    uses: Mapping[int, int] = field(default_factory=dict)
+    """How many of the selected streams need an operation's answers, by the operation's identity."""
+    tries: int = 6
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What is kept of a row until its turn: enough to do its job."""
+
+    key: str
+    """What is remembered of it once it is settled; another key means that it has changed."""
+    time: int
+    parent: Row
+    item: Any = None
+    id: Any = None
+    is_id: bool = False
+    """Whether it is one of the IDs that the user has listed, and not a row."""
+
+
+class Jobs:
+    """The jobs of one stream."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream: Stream,
+        tally: Tally,
+        deliver: Deliver | None,
+        is_remembered: Callable[[str, Any], bool] = lambda _key, _time: False,
+    ) -> None:
+        """`deliver` for a stream of files; `is_remembered` tells what an earlier sync has settled, by key and time."""
+        self.stream = stream
+        self.root = connection.provider.root_of(stream)
+        self.tally = tally
+        self._connection = connection
+        self._deliver = deliver
+        self._is_remembered = is_remembered
+        self._endpoints: dict[int, Endpoint] = {}
+        for operation in (stream.operation, self.root.by_id):
+            if operation:
+                self._endpoints[id(operation)] = self.endpoint(operation, about_one=True)
+
+    @property
+    def names(self) -> Names:
+        """What every expression may use."""
+        return self._connection.client.names
+
+    @property
+    def pools(self) -> Pools:
+        return self._connection.pools
+
+    def endpoint(self, operation: Operation, *, about_one: bool = False) -> Endpoint:
+        return Endpoint(
+            self._connection.provider,
+            operation,
+            self.stream.name,
+            self.tally,
+            about_one=about_one,
+            tries=self._connection.tries,
+        )
+
+    def asking(
+        self,
+        endpoint: Endpoint,
+        names: Names,
+        params: Mapping[str, str] | None = None,
+        *,
+        anew: bool = False,
+        shared: bool = False,
+    ) -> Asking:
+        """One request, which another stream may have made already. Raises BadSegment."""
+        client = self._connection.client
+        request = client.request(endpoint.operation, names, params)
+        asking = Asking(client, endpoint, request, names)
+        if shared or self._connection.uses.get(id(endpoint.operation), 0) > 1:
+            return self._connection.answers.asking(asking, anew=anew)
+        return asking
+
+    # What there is to do
+
+    def seeds(self, row: Row, time: int) -> Iterator[Seed]:
+        """One for each request or file that the row leads to."""
+        names = {**self.names, "parent": row, "row": row}
+        if not self.stream.for_each:
+            assert self.stream.file
+            if self.stream.file.when(names):
+                yield Seed(self._file_row_key(names), time, row)
+            return
+        for item, identity in self._units(names):
+            values = {**names, "item": item, "id": identity}
+            version = [value(values) for value in self.stream.for_each.version]
+            yield Seed(json.dumps([identity, *version]), time, row, item, identity)
+
+    def ids(self) -> Iterator[Seed]:
+        """One for each ID that the user has listed."""
+        ids = self._connection.provider.ids
+        assert ids
+        for value in dict.fromkeys(self._connection.config[ids.key]):
+            yield Seed(str(value), 0, {ids.field: value}, id=value, is_id=True)
+
+    def _units(self, names: Names) -> Iterator[tuple[Any, Any]]:
+        """The items of a parent row (or the row itself), each with the id that is asked for."""
+        for_each = self.stream.for_each
+        assert for_each
+        items = for_each.each(names) if for_each.each else [None]
+        for item in items if isinstance(items, list) else []:
+            values = {**names, "item": item}
+            identity = for_each.id(values) if for_each.when(values) else None
+            if identity is not None:
+                yield item, identity
+
+    def _file_row_key(self, names: Names) -> str:
+        kept = {name: value(names) for name, value in self.stream.keep.items()}
+        return "|".join(f"{kept.get(name)}" for name in self.stream.schema["properties"])
+
+    # Doing it
+
+    def job(self, seed: Seed) -> Job:
+        """Never raises: what went wrong is in the outcome, beside the records that came before."""
+        outcome = Outcome()
+        try:
+            yield from self._of_id(seed, outcome) if seed.is_id else self._of_row(seed, outcome)
+        except BadSegment as error:
+            self.tally.skip(f"its ID can't be asked for: {error}")
+        except Exception as error:  # noqa: BLE001  one bad row takes no other one with it
+            outcome.error = self._explained(error)
+        return outcome
+
+    def _of_id(self, seed: Seed, outcome: Outcome) -> Generator[Any, Any, None]:
+        names = {**self.names, "id": seed.id}
+        parent: Row = seed.parent
+        if self.root.by_id:
+            endpoint = self._endpoints[id(self.root.by_id)]
+            answer = yield from answer_to(self.asking(endpoint, names))
+            if answer.skipped is not None:
+                return
+            parent = answer.value
+            outcome.size += answer.size
+        names |= {"parent": parent, "row": parent}
+        if self.stream.for_each:
+            units = [(None, seed.id)] if not self.root.by_id else list(self._units(names))
+            for item, identity in units:
+                yield from self._details({**names, "item": item, "id": identity}, outcome, seed)
+        elif self.stream.file:
+            if self.stream.file.when(names):
+                yield from self._files(names, outcome, seed, lambda: [names])
+        else:
+            self._record(names, outcome)
+
+    def _of_row(self, seed: Seed, outcome: Outcome) -> Generator[Any, Any, None]:
+        names = {
+            **self.names,
+            "parent": seed.parent,
+            "item": seed.item,
+            "id": seed.id,
+            "row": seed.parent,
+        }
+        if self.stream.for_each:
+            yield from self._details(names, outcome, seed)
+        else:
+            yield from self._files(names, outcome, seed, lambda: [names])
+            outcome.settled = bool(outcome.deliveries) and len(outcome.delivered) == len(
+                outcome.deliveries
+            )
+            outcome.delivered.clear()  # the job is the file
+
+    def _details(
+        self, names: dict[str, Any], outcome: Outcome, seed: Seed
+    ) -> Generator[Any, Any, None]:
+        """The request about one unit, and its rows as records or files."""
+        endpoint = self._endpoints[id(self.stream.operation)]
+        answer = yield from answer_to(self.asking(endpoint, names))
+        if answer.skipped is not None:
+            return
+        outcome.size += answer.size
+        settled = True
+        for row in self._rows(answer):
+            values = {**names, "row": row, "apart": answer.apart}
+            settled = settled and bool(self.stream.settled_when(values))
+            if not self.stream.file:
+                self._record(values, outcome)
+            elif self.stream.file.when(values):
+                yield from self._files(values, outcome, seed, lambda: self._anew(names))
+        final = not self.stream.file or len(outcome.delivered) == len(outcome.deliveries)
+        outcome.settled = bool(outcome.deliveries) and settled and final
+
+    def _rows(self, answer: Answer) -> list[Row]:
+        found: Any = answer.value
+        for name in self.stream.operation.rows:
+            found = found[name]
+        rows = found if isinstance(found, list) else [found]
+        good = [row for row in rows if isinstance(row, Mapping)]
+        for _ in range(len(rows) - len(good)):
+            self.tally.skip("a row that is no object")
+        return good
+
+    def record(self, names: Names) -> dict[str, Any] | None:
+        """The row as it goes out; None, and counted, if it lacks its key."""
+        data = dict(names["row"])
+        if names.get("apart"):
+            self._with_apart(data, names["apart"])
+            names = {**names, "row": dict(data)}
+        for name, value in self.stream.set.items():
+            data[name] = value(names)
+            if data[name] is None:
+                del data[name]
+        for name, value in self.stream.keep.items():
+            kept = value(names)
+            if kept is not None:
+                data[name] = kept
+        for key in self.stream.primary_key:
+            if data.get(key) is None:
+                self.tally.skip(f"a row without {key}")
+                return None
+        return data
+
+    def _with_apart(self, data: dict[str, Any], apart: Apart) -> None:
+        """What was kept out of memory comes back where the record is to have it."""
+        field = self.stream.operation.apart
+        if field and data.get(field) == apart.token:
+            wanted = self.stream.set.get(field)
+            if wanted is None or wanted({**self.names, "row": data}) is not None:
+                data[field] = apart.text()
+
+    def _record(self, names: Names, outcome: Outcome) -> None:
+        data = self.record(names)
+        if data is not None:
+            outcome.deliveries.append(Delivery(data))
+
+    def _files(
+        self,
+        names: dict[str, Any],
+        outcome: Outcome,
+        seed: Seed,
+        anew: Callable[[], Iterable[Names]],
+    ) -> Generator[Any, Any, None]:
+        """One download for each file that a row names; an error does not keep the others back."""
+        for values in self._targets(names):
+            key = self._file_key(values)
+            if self._is_remembered(key, moment(seed.time)):
+                continue
+
+            def renew(key: str = key) -> Names | None:
+                """The same file in rows that are asked for anew: with an address that has not run out."""
+                targets = (values for names in anew() for values in self._targets(names))
+                return next((v for v in targets if self._file_key(v) == key), None)
+
+            try:
+                delivery: Delivery = yield partial(self._delivered, values, renew)
+            except Exception as error:  # noqa: BLE001  kept for the end of the job
+                outcome.error = outcome.error or self._explained(error)
+                continue
+            outcome.deliveries.append(delivery)
+            if delivery.data.get("media_status") in FINAL:
+                outcome.delivered.append(key)
+
+    def _delivered(self, names: Names, renew: Callable[[], Names | None]) -> Delivery:
+        assert self._deliver
+        return self._deliver(names, renew)
+
+    def _targets(self, names: Names) -> Iterator[dict[str, Any]]:
+        """The names of each file of a row."""
+        assert self.stream.file
+        each = self.stream.file.each
+        for item in (each(names) or []) if each else [names.get("item")]:
+            yield {**names, "item": item}
+
+    def _anew(self, names: Names) -> Iterator[Names]:
+        """The rows of the same request, made once more, past what other streams have got."""
+        endpoint = self._endpoints[id(self.stream.operation)]
+        answer = ask(self.asking(endpoint, names, anew=True))
+        if answer.skipped is None:
+            for row in self._rows(answer):
+                yield {**names, "row": row, "apart": answer.apart}
+
+    def _file_key(self, names: Names) -> str:
+        values = (self.stream.keep[name](names) for name in self.stream.primary_key)
+        return "|".join(["file", *map(str, values)])
+
+    def _explained(self, error: Exception) -> Exception:
+        return explained(error, self._connection.provider.title, self.stream.name)

@@ -1,0 +1,30 @@
+"""What a job gave."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airbyte_cdk.models import AirbyteRecordMessageFileReference
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A record, and the file that comes with it."""
+
+    data: Row
+    reference: AirbyteRecordMessageFileReference | None = None
+
+
+@dataclass
+class Outcome:
+    """The records of a job, whether nothing new is to be had for it, and what went wrong."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    settled: bool = False
+    delivered: list[str] = field(default_factory=list)
+    """What to remember of single files, so that they are not delivered again with the others of their job."""
+    error: Exception | None = None
+    size: int = 0
+    """Bytes, about."""

@@ -1,0 +1,212 @@
+"""One stream, from its windows to its records."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from time import monotonic
+from typing import Any
+
+from source_recordings.errors import is_config_error
+from source_recordings.reading.answers import Answer
+from source_recordings.reading.asking import ask
+from source_recordings.reading.client import Closed
+from source_recordings.reading.details import InOrder
+from source_recordings.reading.jobs import Jobs, Seed
+from source_recordings.reading.kept import Seen
+from source_recordings.reading.outcome import Delivery, Outcome, Row
+from source_recordings.reading.pages import Walker
+from source_recordings.reading.reached import Marks, Reached
+from source_recordings.reading.times import microseconds, moment, parse_time
+from source_recordings.reading.windows import Interval, Slice, Windows
+
+logger = logging.getLogger("airbyte")
+
+CHECKPOINT_SECONDS = 2.0
+"""How often a window with one request per row saves how far it is."""
+
+OLD_ROWS = 5
+"""So many rows in a row at a page's end, older than wanted, are the end of a list that is sorted newest first: a single one
+may be an odd one."""
+
+Save = Callable[[list[Interval]], None]
+
+
+class Failures:
+    """The first of a window's errors, raised once everything else has been handed on."""
+
+    def __init__(self) -> None:
+        self.first: Exception | None = None
+        self._count = 0
+
+    def add(self, error: Exception) -> None:
+        """Raises a config error at once: it would fail every further job too."""
+        if is_config_error(error):
+            raise error
+        self.first = self.first or error
+        self._count += 1
+
+    def raise_first(self) -> None:
+        if self._count > 1:
+            logger.error(
+                "%d requests failed for good; this is the first error of them.", self._count
+            )
+        if self.first:
+            raise self.first
+
+
+class Reader:
+    """Reads the windows of one stream. Its methods may be called by many threads at once."""
+
+    def __init__(self, jobs: Jobs, windows: Windows | None, save: Save) -> None:
+        """`windows` is None where the user has listed IDs; `save` says that intervals are complete."""
+        self._jobs = jobs
+        self._windows = windows
+        self._save = save
+        self._root = jobs.root
+        self._list = jobs.endpoint(self._root.operation)
+        self._timeless: set[int] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def has_windows(self) -> bool:
+        return self._windows is not None
+
+    def read(self, window: Slice | None, *, shared: bool = False) -> Iterator[Delivery]:
+        """Raises the first error once all else has been handed on. `shared`: another window needs the same list."""
+        if window is None:
+            yield from self._done(None, self._add_ids)
+        elif self._jobs.stream is self._root:
+            yield from self._listed(window, shared)
+        else:
+            yield from self._done(window, lambda add: self._add_rows(window, add, shared))
+
+    def _listed(self, window: Slice, shared: bool) -> Iterator[Delivery]:
+        names = self._jobs.names
+        plain = not self._jobs.stream.set
+        for row, _ in self.rows(window, shared):
+            data = row if plain else self._jobs.record({**names, "row": row})
+            if data is not None:
+                yield Delivery(data)
+
+    def rows(self, window: Slice, shared: bool = False) -> Iterator[tuple[Row, int]]:
+        """The rows of a window as the provider lists them, with their times, without those of other windows and without
+        repetitions.
+        """
+        assert self._windows and self._root.window
+        field, key = self._root.window.field, self._root.primary_key[0]
+        params = window.params(self._root.window)
+        may_repeat = bool(self._root.pages and self._root.pages.offset)
+        newest_first = self._root.window.newest_first
+        seen = Seen()
+
+        def fetch(page: Mapping[str, str]) -> Answer:
+            return ask(
+                self._jobs.asking(self._list, self._jobs.names, {**params, **page}, shared=shared)
+            )
+
+        walker = Walker(self._root.pages, fetch, self._root.operation.rows, key, self._jobs.names)
+        for page in walker.walk():
+            old = 0
+            for row in page:
+                if not isinstance(row, dict):
+                    self._jobs.tally.skip("a row that is no object")
+                    continue
+                identity = row.get(key)
+                if not isinstance(identity, str | int) or identity == "":
+                    self._jobs.tally.skip(f"a row without {key}")
+                    continue
+                time = parse_time(row.get(field))
+                old = old + 1 if time is not None and time < window.start else 0
+                if not self._windows.accepts(time, window):
+                    continue
+                if time is None:
+                    if not self._is_new(identity):
+                        continue
+                elif may_repeat and not seen.add(hash(identity)):
+                    continue
+                yield row, microseconds(time)
+            if newest_first and not window.is_open and old >= min(OLD_ROWS, len(page)) > 0:
+                return
+
+    def _is_new(self, identity: Any) -> bool:
+        """A row without a time belongs to no window: the first one that it turns up in takes it."""
+        with self._lock:
+            if hash(identity) in self._timeless:
+                return False
+            self._timeless.add(hash(identity))
+            return True
+
+    # One request or file per row
+
+    def _done(
+        self, window: Slice | None, fill: Callable[[Callable[[int, Seed], None]], None]
+    ) -> Iterator[Delivery]:
+        failures = Failures()
+        order = InOrder(self._jobs.pools, self._jobs.job)
+        listing = _Listing(order, fill)
+        listing.start()
+        marks = Marks()
+        reached: Reached | None = None
+        saved = monotonic()
+        with closing(order.outcomes()) as done:
+            for number, seed, outcome in done:
+                if outcome.error:
+                    failures.add(outcome.error)
+                yield from outcome.deliveries
+                self._remember(seed, outcome)
+                marks.done(number, failed=outcome.error is not None)
+                if window and listing.is_complete and monotonic() - saved > CHECKPOINT_SECONDS:
+                    reached = reached or Reached(window, order.times, marks)
+                    self._save(reached.intervals())
+                    saved = monotonic()
+        if listing.error:
+            failures.add(listing.error)
+        elif window and failures.first:
+            self._save((reached or Reached(window, order.times, marks)).intervals())
+        failures.raise_first()
+
+    def _remember(self, seed: Seed, outcome: Outcome) -> None:
+        """What need not be asked for again; of a job that failed, or is not settled, the files that were delivered."""
+        time = moment(seed.time)
+        if self._windows is None or time is None or seed.is_id:
+            return
+        if outcome.settled and not outcome.error:
+            self._windows.settled.add(seed.key, time)
+        else:
+            for key in outcome.delivered:
+                self._windows.settled.add(key, time)
+
+    def _add_rows(self, window: Slice, add: Callable[[int, Seed], None], shared: bool) -> None:
+        assert self._windows
+        settled = self._windows.settled
+        for row, time in self.rows(window, shared):
+            at = moment(time)
+            for seed in self._jobs.seeds(row, time):
+                if at is None or (seed.key, at) not in settled:
+                    add(time, seed)
+
+    def _add_ids(self, add: Callable[[int, Seed], None]) -> None:
+        for number, seed in enumerate(self._jobs.ids()):
+            add(number, seed)
+
+
+class _Listing(threading.Thread):
+    """Lists what is to be done, beside the doing."""
+
+    def __init__(self, order: InOrder, fill: Callable[[Callable[[int, Seed], None]], None]) -> None:
+        super().__init__(name="listing", daemon=True)
+        self._order = order
+        self._fill = fill
+        self.is_complete = False
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._fill(self._order.add)
+        except Closed:
+            return
+        except Exception as error:  # noqa: BLE001  raised by the thread that hands on
+            self.error = error
+        self._order.end(self.error if is_config_error(self.error) else None)
+        self.is_complete = self.error is None

@@ -1,0 +1,188 @@
+"""The reading's streams as the CDK's concurrent source takes them: partitions, and a cursor that is the state."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from airbyte_cdk import (
+    ConnectorStateManager,
+    Cursor,
+    CursorField,
+    FinalStateCursor,
+    MessageRepository,
+    Record,
+    StreamSlice,
+)
+
+from source_recordings.cdk import DefaultStream, Partition, PartitionGenerator
+from source_recordings.errors import explained, is_config_error
+from source_recordings.provider import Provider, Stream
+from source_recordings.reading.outcome import Delivery
+from source_recordings.reading.windows import Interval, Slice, Windows
+
+logger = logging.getLogger("airbyte")
+
+
+class Halt:
+    """Ends a stream at the first error that no further request can mend, and says it once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._halted = False
+
+    def __bool__(self) -> bool:
+        return self._halted
+
+    def is_first(self) -> bool:
+        with self._lock:
+            was, self._halted = self._halted, True
+            return not was
+
+
+class WindowPartition(Partition):
+    """One window of a stream, or everything where there are no windows."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        stream: Stream,
+        window: Slice | None,
+        halt: Halt,
+        read: Callable[[], Iterable[Delivery]],
+    ) -> None:
+        self._provider = provider
+        self._stream = stream
+        self._halt = halt
+        self._read = read
+        self.window = window
+        self.abandoned = False
+        """Whether the stream ended before this was read: then it must not count as read."""
+
+    def read(self) -> Iterator[Record]:
+        """Yields the records; raises an error that says what happened and what to do."""
+        self.abandoned = bool(self._halt)
+        if self.abandoned:
+            return
+        name = self._stream.name
+        try:
+            for delivery in self._read():
+                yield Record(delivery.data, name, None, delivery.reference)
+        except Exception as error:
+            explanation = explained(error, self._provider.title, name)
+            if is_config_error(explanation) and not self._halt.is_first():
+                self.abandoned = True
+                return
+            raise explanation from error
+
+    def to_slice(self) -> Mapping[str, Any] | None:
+        return None
+
+    def stream_name(self) -> str:
+        return self._stream.name
+
+    def __hash__(self) -> int:
+        return hash((self._stream.name, self.window))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class WindowPartitions(PartitionGenerator):
+    """Makes a partition of each window until the stream halts."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        stream: Stream,
+        windows: Callable[[], Iterable[Slice | None]],
+        read: Callable[[Slice | None], Iterable[Delivery]],
+    ) -> None:
+        self._provider = provider
+        self._stream = stream
+        self._windows = windows
+        self._read = read
+
+    def generate(self) -> Iterator[Partition]:
+        halt = Halt()
+        for window in self._windows():
+            if halt:
+                return
+            yield WindowPartition(
+                self._provider,
+                self._stream,
+                window,
+                halt,
+                lambda window=window: self._read(window),  # type: ignore[misc]
+            )
+
+
+class WindowCursor(Cursor):
+    """The state of a stream: which windows are done, and what in them is settled."""
+
+    def __init__(
+        self,
+        stream_name: str,
+        windows: Windows,
+        messages: MessageRepository,
+        states: ConnectorStateManager,
+    ) -> None:
+        self._name = stream_name
+        self._windows = windows
+        self._messages = messages
+        self._states = states
+        self._lock = threading.Lock()
+
+    @property
+    def state(self) -> MutableMapping[str, Any]:
+        return self._windows.dump()
+
+    def save(self, intervals: Iterable[Interval]) -> None:
+        """Says that all of these intervals has been emitted, and prints the state."""
+        with self._lock:
+            for start, end in intervals:
+                self._windows.finish(start, end)
+            self._emit()
+
+    def close_partition(self, partition: Partition) -> None:
+        assert isinstance(partition, WindowPartition) and partition.window
+        if not partition.abandoned:
+            self.save([(partition.window.start, partition.window.end)])
+
+    def ensure_at_least_one_state_emitted(self) -> None:
+        with self._lock:
+            self._emit()
+
+    def observe(self, record: Record) -> None:
+        """The windows are the progress; a record's own time is not."""
+
+    def should_be_synced(self, record: Record) -> bool:
+        return True
+
+    def stream_slices(self) -> Iterable[StreamSlice]:
+        return ()
+
+    def _emit(self) -> None:
+        self._states.update_state_for_stream(self._name, None, self.state)
+        self._messages.emit_message(self._states.create_state_message(self._name, None))
+
+
+def as_cdk_stream(
+    stream: Stream,
+    partitions: PartitionGenerator,
+    cursor: Cursor | None,
+    messages: MessageRepository,
+    *,
+    incremental: bool,
+) -> DefaultStream:
+    """The stream for discovery and for reading."""
+    return DefaultStream(
+        partition_generator=partitions,
+        name=stream.name,
+        json_schema=stream.schema,
+        primary_key=list(stream.primary_key),
+        cursor_field=CursorField(stream.cursor) if incremental and stream.cursor else None,
+        logger=logger,
+        cursor=cursor or FinalStateCursor(stream.name, None, messages),
+        supports_file_transfer=stream.file is not None,
+    )

@@ -1,0 +1,222 @@
+"""One sync: connects the providers, and makes a reader of each stream that is asked for."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import requests
+from airbyte_cdk import ConfiguredAirbyteStream, ConnectorStateManager, MessageRepository, SyncMode
+
+from source_recordings.cdk import DefaultStream
+from source_recordings.config import is_connected
+from source_recordings.files.files import Files
+from source_recordings.provider import Operation, Provider, Stream
+from source_recordings.reading import times
+from source_recordings.reading.asking import TRIES, Download, Endpoint, ask, log_in
+from source_recordings.reading.client import Client, Login, Request
+from source_recordings.reading.details import Pools
+from source_recordings.reading.jobs import Connection, Deliver, Jobs
+from source_recordings.reading.outcome import Delivery
+from source_recordings.reading.pace import Pace
+from source_recordings.reading.pool import Pool
+from source_recordings.reading.reader import Reader
+from source_recordings.reading.settled import Settled
+from source_recordings.reading.shared import Answers
+from source_recordings.reading.tally import Tally
+from source_recordings.reading.windows import Slice, Span, Windows
+from source_recordings.streams import WindowCursor, WindowPartitions, as_cdk_stream
+
+DEFAULT_WORKERS = 16
+DEFAULT_LOOKBACK_DAYS = 3
+
+
+def connected(
+    providers: Mapping[str, Provider], config: Mapping[str, Any]
+) -> Iterator[tuple[Provider, dict[str, Any]]]:
+    """The providers in use, each with its section of the config, in which nothing is left out."""
+    for name, provider in providers.items():
+        section = config.get(name)
+        if section and is_connected(section):
+            filled = {key: value for key, value in section.items() if value is not None}
+            base_url = filled.get("base_url") or provider.base_url or ""
+            yield provider, {**filled, "base_url": base_url.rstrip("/")}
+
+
+class Sync:
+    """What all streams of one sync share. Close it."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        config: Mapping[str, Any],
+        selected: Iterable[str],
+        *,
+        tries: int = TRIES,
+    ) -> None:
+        """`selected` are the names of the streams to read; `tries` of a request before it counts as failed."""
+        self._config = config
+        self._workers = int(config.get("num_workers") or DEFAULT_WORKERS)
+        self._gate = threading.BoundedSemaphore(self._workers)
+        self._files = Files(config.get("max_file_size_mb"), self._workers)
+        self._tallies: dict[str, Tally] = {}
+        lookback = config.get("lookback_days")
+        self.span = Span(
+            start=times.parse_time(config.get("start_date")),
+            end=times.parse_time(config.get("end_date")),
+            lookback=timedelta(days=DEFAULT_LOOKBACK_DAYS if lookback is None else lookback),
+            now=times.utc_now(),
+        )
+        names = set(selected)
+        self._connections = {
+            provider.name: self._connect(provider, section, names, tries)
+            for provider, section in connected(providers, config)
+        }
+
+    def close(self) -> None:
+        """What has not begun is dropped; what has, ends by its time-outs. Says what was skipped."""
+        for connection in self._connections.values():
+            connection.client.closed = True
+            connection.pools.close()
+            connection.answers.close()
+        for name in sorted(self._tallies):
+            self._tallies[name].log()
+
+    def streams(self) -> Iterator[tuple[Connection, Stream]]:
+        """All streams on offer."""
+        for connection in self._connections.values():
+            for stream in connection.provider.offered(connection.config):
+                yield connection, stream
+
+    def cdk_stream(
+        self,
+        connection: Connection,
+        stream: Stream,
+        configured: ConfiguredAirbyteStream,
+        states: ConnectorStateManager,
+        messages: MessageRepository,
+    ) -> DefaultStream:
+        """The stream to read. Raises a config error for a state that can't be read."""
+        provider = connection.provider
+        tally = self._tallies.setdefault(stream.name, Tally(stream.name))
+        # Not set means yes: only the platform sets it.
+        with_files = getattr(configured, "include_files", None) is not False
+        deliver = self._deliver(connection, stream, tally, with_files=with_files)
+        if provider.ids and connection.config.get(provider.ids.key):
+            reader = Reader(Jobs(connection, stream, tally, deliver), None, lambda _: None)
+            partitions = WindowPartitions(provider, stream, lambda: [None], reader.read)
+            return as_cdk_stream(stream, partitions, None, messages, incremental=False)
+        windows = self.windows(provider, stream, _state_of(configured, states))
+        jobs = Jobs(
+            connection,
+            stream,
+            tally,
+            deliver,
+            lambda key, time: time is not None and (key, time) in windows.settled,
+        )
+        cursor = WindowCursor(stream.name, windows, messages, states)
+        reader = Reader(jobs, windows, cursor.save)
+        todo = list(windows.slices())
+        # Without a filter every window walks the whole list.
+        same_list = len(todo) > 1 and not todo[0].params(_window(provider, stream))
+
+        def read(window: Slice | None) -> Iterator[Delivery]:
+            return reader.read(window, shared=same_list)
+
+        partitions = WindowPartitions(provider, stream, lambda: todo, read)
+        return as_cdk_stream(stream, partitions, cursor, messages, incremental=True)
+
+    def windows(self, provider: Provider, stream: Stream, state: Mapping[str, Any]) -> Windows:
+        assert stream.cursor
+        windows = Windows(stream.name, stream.cursor, _window(provider, stream), self.span, state)
+        if stream.file:
+            windows.settled.limit = Settled.FILES_LIMIT
+        return windows
+
+    def reader(self, connection: Connection, stream: Stream) -> Reader:
+        """Reads without a state: for the connection check."""
+        tally = Tally(stream.name)
+        windows = None
+        ids = connection.provider.ids
+        if not (ids and connection.config.get(ids.key)):
+            windows = self.windows(connection.provider, stream, {})
+        return Reader(Jobs(connection, stream, tally, None), windows, lambda _: None)
+
+    def _connect(
+        self, provider: Provider, section: Mapping[str, Any], names: set[str], tries: int
+    ) -> Connection:
+        limit = provider.limit
+        pace = (
+            Pace(int(section.get(limit.key) or limit.requests), limit.seconds)
+            if limit
+            else Pace(None)
+        )
+        client = Client(provider, section, self._gate, self._workers, pace)
+        if client.auth and client.auth.login:
+            client.login = Login(log_in(client, provider, client.auth.login, tries))
+        pools = Pools(
+            Pool(self._workers, provider.name),
+            Pool(self._workers, f"files-{provider.name}"),
+            self._workers,
+        )
+        by_id = bool(provider.ids and section.get(provider.ids.key))
+        uses = Counter(
+            id(operation)
+            for stream in provider.offered(section)
+            if stream.name in names
+            for operation in _operations(provider, stream, by_id=by_id)
+        )
+        return Connection(provider, section, client, Answers(), pools, uses, tries)
+
+    def _deliver(
+        self, connection: Connection, stream: Stream, tally: Tally, *, with_files: bool
+    ) -> Deliver | None:
+        if not stream.file:
+            return None
+        client, provider = connection.client, connection.provider
+        operation = Operation("GET", lambda _: "", "", refuse=stream.operation.refuse)
+        endpoint = Endpoint(provider, operation, stream.name, tally, about_one=True)
+
+        def get(url: str, headers: Mapping[str, str]) -> requests.Response | None:
+            response: requests.Response | None = ask(
+                Download(client, endpoint, Request("GET", url, headers))
+            ).value
+            return response
+
+        files = self._files.of(provider, stream, client.base_url, get, include_files=with_files)
+
+        def deliver(names: Mapping[str, Any], renew: Callable[[], Any]) -> Delivery:
+            delivered = files.deliver(names, renew)
+            return Delivery(delivered.data, delivered.reference)
+
+        return deliver
+
+
+def _window(provider: Provider, stream: Stream) -> Any:
+    window = provider.root_of(stream).window
+    assert window
+    return window
+
+
+def _operations(provider: Provider, stream: Stream, *, by_id: bool) -> Iterator[Operation]:
+    """The kinds of requests that a stream makes."""
+    root = provider.root_of(stream)
+    if not by_id:
+        yield root.operation
+    elif root.by_id:
+        yield root.by_id
+    if stream.for_each:
+        yield stream.operation
+
+
+def _state_of(
+    configured: ConfiguredAirbyteStream, states: ConnectorStateManager
+) -> Mapping[str, Any]:
+    """Full refresh reads everything, whatever state it is given."""
+    if configured.sync_mode == SyncMode.full_refresh:
+        return {}
+    with suppress(AttributeError):
+        return states.get_stream_state(configured.stream.name, None)
+    return {}
