@@ -78,7 +78,13 @@ def test_all_five_providers_run_in_the_builder(tmp_path: Path) -> None:
 
         catalog = ask("discover", config).json()["catalog"]
         streams = [stream["name"] for stream in catalog["streams"]]
-        assert {name.split("_")[0] for name in streams} == {"bird", "amigo", "quo", "bota", "tether"}
+        assert {name.split("_")[0] for name in streams} == {
+            "bird",
+            "amigo",
+            "quo",
+            "bota",
+            "tether",
+        }
 
         resolved = ask("resolve", config).json()["manifest"]
         assert "$ref" not in json.dumps(resolved["streams"])

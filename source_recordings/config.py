@@ -6,10 +6,11 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from airbyte_cdk.utils.datetime_helpers import ab_datetime_parse
 from jsonschema import Draft7Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
+
+from source_recordings.cdk import ab_datetime_parse
 
 Schema = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from source_recordings.errors import PassingError, UserError
@@ -258,6 +258,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values, st.booleans())
 def test_any_json_is_its_value(value: Any, ascii_only: bool) -> None:
     assert parsed(json.dumps(value, ensure_ascii=ascii_only).encode()) == value

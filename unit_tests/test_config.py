@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import requests_mock
 
 from unit_tests.harness import LOGIN, SECTIONS, Connector, Row
@@ -245,8 +246,11 @@ def test_what_is_right_is_accepted(name: str, connector: Connector) -> None:
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_is_right_can_be_read(name: str, connector: Connector) -> None:
+def test_what_is_right_can_be_read(
+    name: str, connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with requests_mock.Mocker() as any_host:
+        monkeypatch.setattr(requests.Session, "get_adapter", lambda *_: any_host._adapter)
         any_host.get(requests_mock.ANY, json={"data": [], "nextCursor": None})
         output = connector.read(RIGHT[name], "quo_calls")
 

@@ -411,7 +411,14 @@ class TestPool:
 
     def test_what_has_not_begun_is_dropped_at_the_end(self) -> None:
         pool, release, done = Pool(1, "test"), threading.Event(), list[int]()
-        pool.submit(lambda: waited(release))
+        begun = threading.Event()
+
+        def hold() -> None:
+            begun.set()
+            release.wait(10)
+
+        pool.submit(hold)
+        assert begun.wait(10)
         for enqueue in (pool.submit, partial(pool.at, monotonic())):
             enqueue(lambda: done.append(1))
         pool.close()
