@@ -23,6 +23,9 @@ Item = Any
 AHEAD = 8
 """So many times as many jobs as workers are under way or done ahead of the one that is next in order."""
 
+UNDER_WAY = 4
+"""So many times as many jobs as workers are begun and not done: what they will weigh is not known before."""
+
 HELD_BYTES = 32_000_000
 """About as much is held of answers that wait for their turn."""
 
@@ -130,6 +133,7 @@ class InOrder:
         self._listed = self._closed = False
         self._refusal: Exception | None = None
         self._held = 0
+        self._under_way = 0
 
     def add(self, time: int, item: Item) -> None:
         """Another item. Called while items are listed, by the thread that lists them. Raises Closed."""
@@ -190,6 +194,7 @@ class InOrder:
                     return place
                 place = _Place(*self._waiting.take())
                 self._places.append(place)
+                self._under_way += 1
             place.running = Running(
                 self._job_of(place.item), self._pools, partial(self._done, place)
             )
@@ -197,7 +202,9 @@ class InOrder:
     def _may_begin(self) -> bool:
         if not len(self._waiting):
             return False
-        if self._held > HELD_BYTES and len(self._places) >= self._pools.workers:
+        if self._under_way >= UNDER_WAY * self._pools.workers:
+            return False
+        if self._held >= HELD_BYTES and len(self._places) >= self._pools.workers:
             return False
         return len(self._places) < self._ahead
 
@@ -208,5 +215,6 @@ class InOrder:
         with self._changed:
             place.outcome = outcome
             self._held += outcome.size
-            if self._places and self._places[0] is place:
-                self._changed.notify()
+            self._under_way -= 1
+            # The one that hands on waits for the head, or for room to begin another.
+            self._changed.notify()
