@@ -413,3 +413,24 @@ def test_file_streams_remember_more() -> None:
     assert ("recording 2", NOW - timedelta(days=2)) not in settled
     assert ("one more", NOW) in settled
     assert len(json.dumps(settled.dump())) < 170_000
+
+
+def test_what_is_settled_in_a_window_that_is_still_open_is_kept() -> None:
+    """A newer window is done first -> the sync is killed -> the next one does not ask again for what is settled."""
+    windows = a_stream(lookback=timedelta(days=3))
+    *_, older, newest = windows.slices()
+    time = older.start + timedelta(days=1)
+    windows.settled.add("old", time)
+    windows.finish(newest.start, newest.end)
+    assert ("old", time) in windows.settled
+    windows.finish(BEGINNING, newest.start)
+    assert ("old", time) not in windows.settled
+
+
+def test_a_failed_job_does_not_keep_what_is_settled_for_ever() -> None:
+    windows = a_stream(lookback=timedelta(days=3))
+    hole = BEGINNING + timedelta(days=30)
+    windows.settled.add("old", hole + timedelta(days=1))
+    windows.finish(BEGINNING, hole)
+    windows.finish(hole + timedelta(microseconds=1), NOW)
+    assert ("old", hole + timedelta(days=1)) not in windows.settled

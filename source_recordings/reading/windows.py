@@ -147,7 +147,7 @@ class Windows:
         """All of [start, end) has been emitted."""
         with self._lock:
             self._add(start, end)
-            self.settled.forget_before(self._reread_from())
+            self.settled.forget_before(min([self._reread_from(), *self._open_windows()]))
 
     def _add(self, start: datetime, end: datetime) -> None:
         merged: list[Interval] = []
@@ -157,6 +157,14 @@ class Windows:
             else:
                 merged.append((a, b))
         self._done = merged
+
+    def _open_windows(self) -> list[datetime]:
+        """Where windows begin that are older than what is done, and still open: what is settled in them will be needed.
+
+        Not the moments that single failed jobs leave open.
+        """
+        pairs = pairwise(self._done)
+        return [b for (_, b), (c, _) in pairs if c - b > timedelta(seconds=1)]
 
     def _reread_from(self) -> datetime:
         return max(b for _, b in self._done) - self._lookback
