@@ -32,13 +32,7 @@ class World:
     def __init__(self, folder: Path, size: int, latency: float, rate: float = 0.0) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "benchmarks.files",
-                "--serve",
-                json.dumps([size, latency, rate]),
-            ],
+            [sys.executable, "-m", "benchmarks.files", "--serve", json.dumps([size, latency, rate])],
             stdout=subprocess.PIPE,
             stdin=subprocess.PIPE,
             text=True,
@@ -58,14 +52,7 @@ class World:
         file.write_text(json.dumps(config))
         with tempfile.TemporaryDirectory(dir=self.folder) as staging:
             done = subprocess.run(
-                [
-                    sys.executable,
-                    "-m",
-                    "benchmarks.one_files",
-                    file,
-                    STREAM,
-                    "yes" if files else "no",
-                ],
+                [sys.executable, "-m", "benchmarks.one_files", file, STREAM, "yes" if files else "no"],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -86,16 +73,9 @@ class World:
             names.write_text("\n".join(lines))
             parallel = ["--parallel", "--parallel-max", str(WORKERS)] if len(urls) > 1 else []
             started = monotonic()
-            subprocess.run(
-                ["curl", "-sfL", "--no-progress-meter", *options, *parallel, "-K", names],
-                check=True,
-            )
+            subprocess.run(["curl", "-sfL", "--no-progress-meter", *options, *parallel, "-K", names], check=True)
             if more:
-                subprocess.run(
-                    [*more, *map(str, Path(target).iterdir())],
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
+                subprocess.run([*more, *map(str, Path(target).iterdir())], check=True, stdout=subprocess.DEVNULL)
             return monotonic() - started
 
     def close(self) -> None:
@@ -135,9 +115,7 @@ def best(rounds: int, ways: dict[str, Callable[[], float]]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--large", type=int, default=300, help="megabytes of the large file")
     parser.add_argument("--count", type=int, default=500, help="number of small files")
@@ -214,12 +192,8 @@ def tables(folder: Path, rounds: int, large: int, count: int) -> None:
         seconds = best(
             rounds,
             {
-                f"curl --parallel-max {WORKERS}, from the addresses of the API": lambda: (
-                    world.redirected(api, header)
-                ),
-                f"curl --parallel-max {WORKERS}, signed addresses known before": lambda: world.curl(
-                    urls
-                ),
+                f"curl --parallel-max {WORKERS}, from the addresses of the API": lambda: world.redirected(api, header),
+                f"curl --parallel-max {WORKERS}, signed addresses known before": lambda: world.curl(urls),
                 f"this connector, {WORKERS} workers, list and SHA-256 included": connector_small,
             },
         )

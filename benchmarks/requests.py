@@ -56,13 +56,9 @@ NEVER_ANSWERED = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 10_000, 100_000])
-    parser.add_argument(
-        "--size", type=int, default=10_000, help="the one whose requests are counted"
-    )
+    parser.add_argument("--size", type=int, default=10_000, help="the one whose requests are counted")
     parser.add_argument("--streams", nargs="*", default=list(PRIMARY_KEYS))
     options = parser.parse_args()
     sizes = sorted({*options.sizes, options.size})
@@ -105,11 +101,7 @@ def request_cells(sandbox: Sandbox, stream: str, full: Row) -> list[str]:
 
 def run(sandbox: Sandbox, stream: str, state: list[Row], keep: bool = True) -> Row:
     config = sandbox_config(sandbox, stream.split("_", maxsplit=1)[0], num_workers=16)
-    wanted = (
-        ["status", "transcriptionText", COSTS[stream].detail_of]
-        if keep and COSTS[stream].detail_of
-        else []
-    )
+    wanted = ["status", "transcriptionText", COSTS[stream].detail_of] if keep and COSTS[stream].detail_of else []
     job = {
         "config": config, "stream": stream, "state": state, "now": sandbox.world.now.isoformat(), "keep": wanted,
     }  # fmt: skip
@@ -117,10 +109,7 @@ def run(sandbox: Sandbox, stream: str, state: list[Row], keep: bool = True) -> R
         file = Path(folder) / "job.json"
         file.write_text(json.dumps(job))
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.one_sync", str(file)],
-            capture_output=True,
-            text=True,
-            check=True,
+            [sys.executable, "-m", "benchmarks.one_sync", str(file)], capture_output=True, text=True, check=True
         )
     answer: Row = json.loads(done.stdout.splitlines()[-1])
     return answer

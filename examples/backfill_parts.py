@@ -20,11 +20,7 @@ from typing import Any
 Config = dict[str, Any]
 
 # What the providers allow one key, as in the connector's own defaults.
-LIMITS = {
-    "bird": ("requests_per_second", 50),
-    "quo": ("requests_per_second", 10),
-    "bota": ("requests_per_minute", 100),
-}
+LIMITS = {"bird": ("requests_per_second", 50), "quo": ("requests_per_second", 10), "bota": ("requests_per_minute", 100)}
 
 
 def main() -> None:
@@ -46,9 +42,7 @@ def main() -> None:
         print(f"{file}   {part['start_date']} to {part.get('end_date', 'now, and on')}")
 
 
-def cut(
-    config: Mapping[str, Any], start: datetime, until: datetime, count: int, *, share_limits: bool
-) -> list[Config]:
+def cut(config: Mapping[str, Any], start: datetime, until: datetime, count: int, *, share_limits: bool) -> list[Config]:
     """The configs of parts of equal length in time, to the second."""
     seconds = int((until - start).total_seconds())
     if seconds < count:
@@ -102,19 +96,13 @@ def _text(moment: datetime) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="the config of the whole")
     parser.add_argument("--start", help="the first day; default: the config's start_date")
-    parser.add_argument(
-        "--until", help="what to cut ends here; default: the config's end_date, or now"
-    )
+    parser.add_argument("--until", help="what to cut ends here; default: the config's end_date, or now")
     parser.add_argument("--parts", type=int, required=True, metavar="N", help="1 to 1000")
     parser.add_argument("--output", type=Path, required=True, help="a folder for the configs")
-    parser.add_argument(
-        "--own-limits", action="store_true", help="leave the rate limits as they are"
-    )
+    parser.add_argument("--own-limits", action="store_true", help="leave the rate limits as they are")
     options = parser.parse_args()
     if not 1 <= options.parts <= 1000:
         parser.error("--parts must be from 1 to 1000")

@@ -81,9 +81,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("\nStopped. What was not yet synced comes with the next run.")
     world.save()
-    say(
-        f"\nDone in {time.monotonic() - began:.0f} seconds. Run it again: a day will have passed in the sandbox."
-    )
+    say(f"\nDone in {time.monotonic() - began:.0f} seconds. Run it again: a day will have passed in the sandbox.")
 
 
 def stop(*_: object) -> None:
@@ -177,9 +175,7 @@ def sync(folder: Path, world: World, control: str) -> None:
     with quiet(folder):
         ab = _pyairbyte(folder)
         source = ab.get_source(
-            "source-recordings",
-            config=config,
-            local_executable=Path(sys.executable).with_name("source-recordings"),
+            "source-recordings", config=config, local_executable=Path(sys.executable).with_name("source-recordings")
         )
         say("Checking the connection to the five providers ...")
         source.check()
@@ -220,11 +216,7 @@ def _pyairbyte(folder: Path) -> Any:
 @contextmanager
 def quiet(folder: Path) -> Iterator[None]:
     """What PyAirbyte prints goes to a file."""
-    with (
-        (folder / "pyairbyte.log").open("w", encoding="utf-8") as log,
-        redirect_stdout(log),
-        redirect_stderr(log),
-    ):
+    with (folder / "pyairbyte.log").open("w", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
         yield
 
 
@@ -277,16 +269,12 @@ def row_counts(folder: Path, streams: Sequence[str], condition: str = "true") ->
         return dict.fromkeys(streams, 0)
     tables = {name for (name,) in query(folder, "select table_name from information_schema.tables")}
     return {
-        name: query(folder, f'select count(*) from "{name}" where {condition}')[0][0]
-        if name in tables
-        else 0
+        name: query(folder, f'select count(*) from "{name}" where {condition}')[0][0] if name in tables else 0
         for name in streams
     }
 
 
-def tell_streams(
-    folder: Path, streams: Sequence[str], before: dict[str, int], began: datetime
-) -> None:
+def tell_streams(folder: Path, streams: Sequence[str], before: dict[str, int], began: datetime) -> None:
     """Prints how many rows each stream has, and which of them this sync brought."""
     after = row_counts(folder, streams)
     # DuckDB keeps UTC without saying so.
@@ -330,9 +318,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     right = [bool(rows) and isinstance(rows[0][i], int) for i in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
-        padded = (
-            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
-        )
+        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True))
         return "  ".join(padded).rstrip()
 
     say("\n" + line(list(head)))
@@ -350,9 +336,7 @@ def say(text: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "demo", help="where all is written")
-    parser.add_argument(
-        "--size", type=int, default=200, help="recordings per provider at the beginning"
-    )
+    parser.add_argument("--size", type=int, default=200, help="recordings per provider at the beginning")
     parser.add_argument("--sql", help="query the rows instead of syncing")
     return parser.parse_args()
 

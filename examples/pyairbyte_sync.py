@@ -84,18 +84,12 @@ def cache(ab: Any, options: argparse.Namespace) -> Any:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="the connector's config")
     parser.add_argument("--stream", action="append", help="repeat for several; default: all")
     parser.add_argument("--folder", type=Path, default=Path("recordings"), help="for all files")
-    parser.add_argument(
-        "--postgres", metavar="URL", help="postgresql://user:password@host/database"
-    )
-    parser.add_argument(
-        "--install", action="store_true", help="let PyAirbyte install the connector"
-    )
+    parser.add_argument("--postgres", metavar="URL", help="postgresql://user:password@host/database")
+    parser.add_argument("--install", action="store_true", help="let PyAirbyte install the connector")
     options = parser.parse_args()
     options.folder = options.folder.resolve()
     return options

@@ -140,9 +140,7 @@ def digest(value: Any) -> str:
     return blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-_ID = re.compile(
-    r"(?<=/)([A-Za-z]{2,3}_?)?([0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[./]|$)"
-)
+_ID = re.compile(r"(?<=/)([A-Za-z]{2,3}_?)?([0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[./]|$)")
 
 
 def path_kind(path: str) -> str:
@@ -175,10 +173,7 @@ class Player:
         """Where several streams are of one provider, the first of them is told its requests."""
         self.sandbox.clear_requests()
         given = [
-            {
-                "type": "STREAM",
-                "stream": {"stream_descriptor": {"name": name}, "stream_state": states[name]},
-            }
+            {"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": states[name]}}
             for name in streams
             if states and states.get(name) is not None
         ]
@@ -193,10 +188,7 @@ class Player:
             key = "/".join(str(row.get(name)) for name in KEYS[message["stream"]])
             if reference := message.get("file_reference"):
                 # Its third member is the folder on this machine.
-                row["file_reference"] = [
-                    reference["source_file_relative_path"],
-                    reference["file_size_bytes"],
-                ]
+                row["file_reference"] = [reference["source_file_relative_path"], reference["file_size_bytes"]]
             part.rows[key], part.data[key] = digest(row), row
             part.count += 1
         for message in output.of("STATE"):
@@ -348,11 +340,7 @@ def pages() -> list[Row]:
     """Of lists with several pages: how much was asked for and emitted, and one digest of all rows."""
     return [
         {
-            name: {
-                "count": part.count,
-                "requests": dict(sorted(part.requests.items())),
-                "digest": digest(part.rows),
-            }
+            name: {"count": part.count, "requests": dict(sorted(part.requests.items())), "digest": digest(part.rows)}
             for name, part in sorted(parts.items())
         }
         for parts in chain(rounds(LISTS), "incremental", size=LONG, hours=(0, 12))
@@ -363,10 +351,7 @@ def record() -> Row:
     """Everything."""
     table = Table()
     with playing() as player:
-        offered = {
-            "listing": player.offered(player.config(ids=False)),
-            "ids": player.offered(player.config(ids=True)),
-        }
+        offered = {"listing": player.offered(player.config(ids=False)), "ids": player.offered(player.config(ids=True))}
     alone: dict[str, Syncs] = {}
     together: dict[str, Syncs] = {}
     for what, modes in offered.items():
@@ -379,20 +364,12 @@ def record() -> Row:
     first = alone["listing incremental"][0]
     return {
         "offered": offered,
-        "alone": {
-            name: [written(table, parts) for parts in syncs] for name, syncs in alone.items()
-        },
-        "together": {
-            name: [_written_as_one(table, parts) for parts in syncs]
-            for name, syncs in together.items()
-        },
+        "alone": {name: [written(table, parts) for parts in syncs] for name, syncs in alone.items()},
+        "together": {name: [_written_as_one(table, parts) for parts in syncs] for name, syncs in together.items()},
         "pages": pages(),
-        "interrupted": {
-            name: _interruption(table, faults) for name, faults in _faults(first).items()
-        },
+        "interrupted": {name: _interruption(table, faults) for name, faults in _faults(first).items()},
         "handed": {
-            name: {"states": states, "sync": written(table, resumed(states))}
-            for name, states in _handed(first).items()
+            name: {"states": states, "sync": written(table, resumed(states))} for name, states in _handed(first).items()
         },
         "rows": table.lines,
     }
@@ -472,9 +449,7 @@ def _handed(first: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
     cursors = LISTS | {stream: cursor for stream, (cursor, _) in DETAILS.items()}
     cursors["bird_recording_files"] = "recordingCreatedAt"
     forms: dict[str, dict[str, Any]] = {
-        "of a stream without a cursor": {
-            stream: {"__ab_no_cursor_state_message": True} for stream in LISTS
-        },
+        "of a stream without a cursor": {stream: {"__ab_no_cursor_state_message": True} for stream in LISTS},
         "one time": {stream: {cursor: later} for stream, cursor in cursors.items()},
         "slices": {stream: slices(stream) for stream in cursors},
         "stopped half-way": {
@@ -503,12 +478,7 @@ def _handed(first: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
             for stream, (cursor, parent) in DETAILS.items()
         },
         "no progress": {
-            stream: {
-                "use_global_cursor": False,
-                "states": [],
-                "parent_state": {},
-                "lookback_window": 0,
-            }
+            stream: {"use_global_cursor": False, "states": [], "parent_state": {}, "lookback_window": 0}
             for stream in DETAILS
         },
     }

@@ -41,12 +41,7 @@ def singer(catalog: Message, lines: Iterable[str]) -> Iterator[Message]:
         stream = configured["stream"]
         dedup = configured["destination_sync_mode"] == "append_dedup"
         keys = [path[0] for path in stream["source_defined_primary_key"]] if dedup else []
-        yield {
-            "type": "SCHEMA",
-            "stream": stream["name"],
-            "schema": stream["json_schema"],
-            "key_properties": keys,
-        }
+        yield {"type": "SCHEMA", "stream": stream["name"], "schema": stream["json_schema"], "key_properties": keys}
     states: dict[str, str] = {}
     for line in lines:
         message = json.loads(line)

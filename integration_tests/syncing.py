@@ -32,18 +32,12 @@ class Sync:
     failed: bool = False
 
     def records(self, stream: str) -> list[Row]:
-        return [
-            m["record"]["data"]
-            for m in self.messages
-            if m["type"] == "RECORD" and m["record"]["stream"] == stream
-        ]
+        return [m["record"]["data"] for m in self.messages if m["type"] == "RECORD" and m["record"]["stream"] == stream]
 
     @property
     def state(self) -> list[Row]:
         """The last state of every stream, as the platform hands it to the next sync."""
-        last = {
-            m["state"]["stream"]["stream_descriptor"]["name"]: m["state"] for m in self._of("STATE")
-        }
+        last = {m["state"]["stream"]["stream_descriptor"]["name"]: m["state"] for m in self._of("STATE")}
         return list(last.values())
 
     def errors(self) -> list[str]:
@@ -95,10 +89,7 @@ def catalog_of(config: Mapping[str, Any], *streams: str) -> ConfiguredAirbyteCat
 
 
 def sync(
-    config: Mapping[str, Any],
-    *streams: str,
-    state: Iterable[Mapping[str, Any]] = (),
-    include_files: bool | None = None,
+    config: Mapping[str, Any], *streams: str, state: Iterable[Mapping[str, Any]] = (), include_files: bool | None = None
 ) -> Sync:
     """One sync from a state; an error that ends it is kept as `failed`."""
     catalog = catalog_of(config, *streams)

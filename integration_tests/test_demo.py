@@ -17,8 +17,7 @@ OFFERED = {name for provider in load_providers().values() for name in provider.s
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not PYTHON.exists(),
-        reason="THE DEMO IS NOT TESTED: there is no .venv-demo, which needs a Python below 3.13",
+        not PYTHON.exists(), reason="THE DEMO IS NOT TESTED: there is no .venv-demo, which needs a Python below 3.13"
     ),
 ]
 
@@ -28,9 +27,7 @@ def command(folder: Path, *options: str) -> list[str]:
 
 
 def demo(folder: Path, *options: str) -> str:
-    run = subprocess.run(
-        command(folder, *options), cwd=folder.parent, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run(command(folder, *options), cwd=folder.parent, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return str(run.stdout)
 
@@ -77,9 +74,7 @@ def test_the_second_run_syncs_what_a_day_has_brought(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_sandbox_is_left_behind_when_it_is_interrupted(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    with subprocess.Popen(
-        command(folder, "--size", "20"), stdout=subprocess.PIPE, text=True
-    ) as run:
+    with subprocess.Popen(command(folder, "--size", "20"), stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
         assert "in the sandbox" in run.stdout.readline()
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text(encoding="ascii")

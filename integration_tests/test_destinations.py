@@ -186,9 +186,7 @@ class Target(Destination):
 
 def configured(config: Row) -> Row:
     """The catalog as a destination gets it."""
-    catalog: Row = json.loads(
-        json.dumps(ConfiguredAirbyteCatalogSerializer.dump(catalog_of(config)))
-    )
+    catalog: Row = json.loads(json.dumps(ConfiguredAirbyteCatalogSerializer.dump(catalog_of(config))))
     return catalog
 
 
@@ -212,10 +210,7 @@ def postgres_server() -> Iterator[int]:
     parent.chmod(0o755)
     script = ROOT / "integration_tests" / "postgres_server.py"
     with subprocess.Popen(
-        [TOOLS, script, parent / "server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        [TOOLS, script, parent / "server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdin
         assert server.stdout
@@ -269,16 +264,10 @@ def test_rows_arrive_as_they_are_and_again_without_duplicates(kind: str, tmp_pat
                 # What a provider has deleted meanwhile stays in the destination.
                 assert set(now) <= set(rows) <= set(now) | set(before[name]), name
                 assert_rows(
-                    place,
-                    schema,
-                    without_urls(now),
-                    {key: without_urls(row) for key, row in rows.items()},
-                    name,
+                    place, schema, without_urls(now), {key: without_urls(row) for key, row in rows.items()}, name
                 )
                 common = set(now) & set(before[name])
-                changed += sum(
-                    without_urls(now[k]) != without_urls(before[name][k]) for k in common
-                )
+                changed += sum(without_urls(now[k]) != without_urls(before[name][k]) for k in common)
             assert changed, "the day has changed no row: nothing was deduplicated"
 
 
@@ -288,9 +277,7 @@ def truth(sandbox: Sandbox, stream: str) -> dict[tuple[Any, ...], Row]:
     return dict(zip(keys, rows, strict=True))
 
 
-def by_key(
-    sandbox: Sandbox, stream: str, rows: list[Row], keeps_case: bool
-) -> dict[tuple[Any, ...], Row]:
+def by_key(sandbox: Sandbox, stream: str, rows: list[Row], keeps_case: bool) -> dict[tuple[Any, ...], Row]:
     names = [path if keeps_case else path.lower() for path in primary_key(sandbox, stream)]
     found = {tuple(row[name] for name in names): row for row in rows}
     assert len(found) == len(rows), f"{stream} has rows twice"
@@ -337,8 +324,7 @@ def same(sent: Any, stored: Any, types: list[str]) -> bool:
         return sent is None and stored is None
     if types == ["date-time"]:
         return bool(
-            ab_datetime_parse(sent).to_datetime()
-            == datetime.fromisoformat(stored).replace(tzinfo=timezone.utc)
+            ab_datetime_parse(sent).to_datetime() == datetime.fromisoformat(stored).replace(tzinfo=timezone.utc)
         )
     if types in (["number"], ["integer"]):
         return near(sent, stored)

@@ -27,14 +27,7 @@ def run(script: str, *options: str, stdin: str = "") -> subprocess.CompletedProc
 def parts_of(folder: Path, config: Any, *options: str) -> list[Any]:
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     output = folder / "parts"
-    done = run(
-        "backfill_parts.py",
-        "--config",
-        str(folder / "config.json"),
-        "--output",
-        str(output),
-        *options,
-    )
+    done = run("backfill_parts.py", "--config", str(folder / "config.json"), "--output", str(output), *options)
     assert done.returncode == 0, done.stderr
     files = sorted(output.iterdir(), key=lambda file: int(file.stem.rpartition("-")[2]))
     assert len(files) == len(done.stdout.splitlines())
@@ -45,16 +38,7 @@ def parts_of(folder: Path, config: Any, *options: str) -> list[Any]:
 
 def test_parts_meet_and_the_last_goes_on(tmp_path: Path) -> None:
     config = {"bird": {"access_key": "k", "workspace_id": "w"}, "lookback_days": 5}
-    parts = parts_of(
-        tmp_path,
-        config,
-        "--start",
-        "2023-01-01",
-        "--until",
-        "2024-01-01T00:00:01Z",
-        "--parts",
-        "12",
-    )
+    parts = parts_of(tmp_path, config, "--start", "2023-01-01", "--until", "2024-01-01T00:00:01Z", "--parts", "12")
     assert len(parts) == 12
     assert parts[0]["start_date"] == "2023-01-01T00:00:00Z"
     for part, following in pairwise(parts):
@@ -83,20 +67,10 @@ def test_parts_that_run_one_after_the_other_keep_the_limits(tmp_path: Path) -> N
 
 
 def test_the_dates_of_the_config_are_the_ends(tmp_path: Path) -> None:
-    config = {
-        "quo": {"api_key": "k"},
-        "start_date": "2023-01-01T00:00:00Z",
-        "end_date": "2023-01-03T00:00:00Z",
-    }
+    config = {"quo": {"api_key": "k"}, "start_date": "2023-01-01T00:00:00Z", "end_date": "2023-01-03T00:00:00Z"}
     first, last = parts_of(tmp_path, config, "--parts", "2")
-    assert (first["start_date"], first["end_date"]) == (
-        "2023-01-01T00:00:00Z",
-        "2023-01-02T00:00:00Z",
-    )
-    assert (last["start_date"], last["end_date"]) == (
-        "2023-01-02T00:00:00Z",
-        "2023-01-03T00:00:00Z",
-    )
+    assert (first["start_date"], first["end_date"]) == ("2023-01-01T00:00:00Z", "2023-01-02T00:00:00Z")
+    assert (last["start_date"], last["end_date"]) == ("2023-01-02T00:00:00Z", "2023-01-03T00:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -176,10 +150,10 @@ def test_the_last_state_of_each_stream_is_kept() -> None:
     ]
     done = run("last_states.py", stdin="\n".join(lines))
     assert done.returncode == 0, done.stderr
-    assert {
-        (s["stream"]["stream_descriptor"]["name"], s["stream"]["n"])
-        for s in json.loads(done.stdout)
-    } == {("a", 2), ("b", 1)}
+    assert {(s["stream"]["stream_descriptor"]["name"], s["stream"]["n"]) for s in json.loads(done.stdout)} == {
+        ("a", 2),
+        ("b", 1),
+    }
 
 
 def test_a_catalog_is_configured() -> None:
@@ -192,10 +166,7 @@ def test_a_catalog_is_configured() -> None:
         json.dumps({"type": "CATALOG", "catalog": {"streams": streams}}),
     ]
     found = json.loads(run("configured_catalog.py", stdin="\n".join(lines)).stdout)["streams"]
-    assert [(row["stream"]["name"], row["sync_mode"]) for row in found] == [
-        ("a", "incremental"),
-        ("b", "full_refresh"),
-    ]
+    assert [(row["stream"]["name"], row["sync_mode"]) for row in found] == [("a", "incremental"), ("b", "full_refresh")]
     one = json.loads(run("configured_catalog.py", "b", stdin="\n".join(lines)).stdout)
     assert [row["stream"] for row in one["streams"]] == streams[1:]
     unknown = run("configured_catalog.py", "c", stdin="\n".join(lines))

@@ -20,16 +20,7 @@ import pytest
 from airbyte_cdk.models import AirbyteMessageSerializer, ConfiguredAirbyteCatalogSerializer
 
 from integration_tests.conftest import REPOSITORY, Program
-from integration_tests.syncing import (
-    FILE_KEYS,
-    Row,
-    Sync,
-    catalog_of,
-    clock_of,
-    keys,
-    sandbox_config,
-    sync,
-)
+from integration_tests.syncing import FILE_KEYS, Row, Sync, catalog_of, clock_of, keys, sandbox_config, sync
 from sandbox import Sandbox
 from sandbox.faults import Logged
 from source_recordings.run import logger
@@ -238,9 +229,7 @@ def test_every_file_of_every_provider_byte_for_byte(sandbox: Sandbox, staging: P
         assert not {"authorization", "cookie", "referer"} & {n.lower() for n in request.headers}
 
 
-def test_the_catalog_says_that_the_streams_have_files(
-    connector: Connector, sandbox: Sandbox
-) -> None:
+def test_the_catalog_says_that_the_streams_have_files(connector: Connector, sandbox: Sandbox) -> None:
     offered = connector.discover(sandbox_config(sandbox)).streams
     with_files = {name for name, stream in offered.items() if stream.get("is_file_based")}
     assert with_files == set(FILE_KEYS)
@@ -332,9 +321,7 @@ def test_a_file_over_the_limit_is_not_stored(sandbox: Sandbox, staging: Path, to
 
 
 @pytest.mark.parametrize("length", [True, False])
-def test_a_broken_connection_is_resumed(
-    sandbox: Sandbox, staging: Path, length: bool, no_waits: None
-) -> None:
+def test_a_broken_connection_is_resumed(sandbox: Sandbox, staging: Path, length: bool, no_waits: None) -> None:
     sandbox.knobs.content_length = length
     broken = one_each(sandbox)
     for stream, media_id in broken.items():
@@ -351,9 +338,7 @@ def test_a_broken_connection_is_resumed(
         assert all(r.headers["If-Range"] for r in asked[1:])
 
 
-def test_a_host_without_ranges_is_asked_from_the_start(
-    sandbox: Sandbox, staging: Path, no_waits: None
-) -> None:
+def test_a_host_without_ranges_is_asked_from_the_start(sandbox: Sandbox, staging: Path, no_waits: None) -> None:
     sandbox.knobs.ranges = False
     stream = "quo_recording_files"
     (media_id,) = youngest(sandbox, stream)
@@ -424,9 +409,7 @@ def test_addresses_that_all_run_out_before_they_are_used(sandbox: Sandbox, stagi
         assert_whole(sandbox, staging, stream, row)
 
 
-def test_what_is_expired_or_missing_is_no_error_and_tried_again(
-    sandbox: Sandbox, staging: Path
-) -> None:
+def test_what_is_expired_or_missing_is_no_error_and_tried_again(sandbox: Sandbox, staging: Path) -> None:
     """And the other files of the same call are not downloaded again with it."""
     expired = one_each(sandbox)
     del expired["amigo_recording_files"]
@@ -465,9 +448,7 @@ def test_a_recording_without_an_address_is_missing(sandbox: Sandbox) -> None:
 # --- credentials ----------------------------------------------------------------------------
 
 
-def test_no_credential_goes_to_another_host(
-    sandbox: Sandbox, staging: Path, other_host: OtherHost
-) -> None:
+def test_no_credential_goes_to_another_host(sandbox: Sandbox, staging: Path, other_host: OtherHost) -> None:
     """Not with Bird's redirect, nor with an address of another host in an answer."""
     url = other_host.url
     quo = {"id": "x", "status": "completed", "url": url}
@@ -608,9 +589,7 @@ def test_a_killed_download_leaves_no_half_file(
     arguments = ["--config", program.file("config.json", config)]
     arguments += ["--catalog", program.file("catalog.json", catalog)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "source_recordings", "read", *arguments],
-        stdout=subprocess.DEVNULL,
-        cwd=REPOSITORY,
+        [sys.executable, "-m", "source_recordings", "read", *arguments], stdout=subprocess.DEVNULL, cwd=REPOSITORY
     )
     try:
         wait_for(lambda: any(p.stat().st_size > 0 for p in staging.glob(".parts/*.part")))
@@ -629,9 +608,7 @@ def test_a_killed_download_leaves_no_half_file(
     assert files_in(staging) == {row["media_path"]}
 
 
-def test_downloads_run_side_by_side_and_no_other_stream_waits_for_them(
-    sandbox: Sandbox, other_host: OtherHost
-) -> None:
+def test_downloads_run_side_by_side_and_no_other_stream_waits_for_them(sandbox: Sandbox, other_host: OtherHost) -> None:
     other_host.send_first = 3
     sandbox.fault("bird", r"\.mp3$", status=307, headers={"Location": other_host.url})
     others = ("bird_recordings", "quo_call_recordings")

@@ -34,9 +34,7 @@ class Request:
     def __init__(self, head: bytes, peer: Any) -> None:
         lines = head.decode("latin-1").split("\r\n")
         self.path = lines[0].split(" ")[1]
-        self.headers = {
-            n.lower(): v for n, _, v in (line.partition(": ") for line in lines[1:] if line)
-        }
+        self.headers = {n.lower(): v for n, _, v in (line.partition(": ") for line in lines[1:] if line)}
         self.peer = peer
         self.cut = False
         self.reset = False
@@ -54,9 +52,7 @@ class Host:
         self.scripts = scripts
         self.requests: list[Request] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = (
-            f"http://127.0.0.1:{self._listener.getsockname()[1]}/file?X-Amz-Signature=abc%2Fd"
-        )
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/file?X-Amz-Signature=abc%2Fd"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -92,16 +88,12 @@ class Host:
                 except OSError:
                     return
                 if request.reset:
-                    connection.setsockopt(
-                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                    )
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 if request.cut or request.reset:
                     return
 
 
-def answer(
-    status: str, *headers: str, body: bytes = b"", length: int | None = -1, version: str = "1.1"
-) -> bytes:
+def answer(status: str, *headers: str, body: bytes = b"", length: int | None = -1, version: str = "1.1") -> bytes:
     """`length` None: no Content-Length."""
     lines = [f"HTTP/{version} {status}", *headers]
     if length is not None:
@@ -113,9 +105,7 @@ def whole(*headers: str, body: bytes = BODY) -> Script:
     """The body, or the range asked for if it is still the file of the ETag given."""
 
     def script(request: Request) -> bytes:
-        validators = [
-            h.partition(": ")[2] for h in headers if h.startswith(("ETag", "Last-Modified"))
-        ]
+        validators = [h.partition(": ")[2] for h in headers if h.startswith(("ETag", "Last-Modified"))]
         if request.start and request.headers.get("if-range") in validators:
             total = len(body)
             span = f"Content-Range: bytes {request.start}-{total - 1}/{total}"
@@ -147,9 +137,7 @@ def fixed(data: bytes, *, then_close: bool = False) -> Script:
 def chunked(body: bytes, *headers: str, pieces: int = 5, end: bool = True) -> bytes:
     size = -(-len(body) // pieces) or 1
     parts = [body[i : i + size] for i in range(0, len(body), size)]
-    data = b"".join(f"{len(p):x}\r\n".encode() + p + b"\r\n" for p in parts) + (
-        b"0\r\n\r\n" if end else b""
-    )
+    data = b"".join(f"{len(p):x}\r\n".encode() + p + b"\r\n" for p in parts) + (b"0\r\n\r\n" if end else b"")
     return answer("200 OK", "Transfer-Encoding: chunked", *headers, body=data, length=None)
 
 
@@ -189,9 +177,7 @@ def fetch(
     """The downloaded bytes and their type."""
     with staging.part() as part:
         waits = waits if waits is not None else []
-        content_type = download(
-            source_of(host, renew), part, limit, "The file x", expected, waits.append
-        )
+        content_type = download(source_of(host, renew), part, limit, "The file x", expected, waits.append)
         assert part.sha256 == hashlib.sha256(read(part)).hexdigest()
         return read(part), content_type
 
@@ -236,17 +222,11 @@ def test_the_url_goes_out_as_it_came_and_alone(
         with closing(storage.get(host.url, {})) as response:
             assert response.raw.read() == BODY
     assert [r.path for r in host.requests] == ["/file?X-Amz-Signature=abc%2Fd"] * 2
-    assert not {n for r in host.requests for n in r.headers} & {
-        "authorization",
-        "cookie",
-        "referer",
-    }
+    assert not {n for r in host.requests for n in r.headers} & {"authorization", "cookie", "referer"}
 
 
 def test_one_connection_serves_many_files(hosts: Callable[..., Host], staging: Staging) -> None:
-    host = hosts(
-        whole(), fixed(chunked(BODY)), fixed(answer("404 Not Found", body=b"x" * 999)), whole()
-    )
+    host = hosts(whole(), fixed(chunked(BODY)), fixed(answer("404 Not Found", body=b"x" * 999)), whole())
     source = source_of(host)
     for _ in range(4):
         with staging.part() as part:
@@ -259,9 +239,7 @@ def test_one_connection_serves_many_files(hosts: Callable[..., Host], staging: S
     assert len({r.peer for r in host.requests}) == 1
 
 
-def test_urllib3_still_has_the_body_where_it_is_read_without_a_copy(
-    hosts: Callable[..., Host],
-) -> None:
+def test_urllib3_still_has_the_body_where_it_is_read_without_a_copy(hosts: Callable[..., Host]) -> None:
     """`_fp` is private to urllib3; without it a slower way is taken, silently."""
     with closing(Storage().get(hosts(whole()).url, {})) as response:
         assert isinstance(response.raw._fp, http.client.HTTPResponse)
@@ -272,9 +250,7 @@ def test_urllib3_still_has_the_body_where_it_is_read_without_a_copy(
 
 @pytest.mark.parametrize("reset", [False, True])
 @pytest.mark.parametrize("at", [0, 1, CHUNK, CHUNK + 1, len(BODY) - 1])
-def test_a_broken_connection_is_resumed(
-    hosts: Callable[..., Host], staging: Staging, at: int, reset: bool
-) -> None:
+def test_a_broken_connection_is_resumed(hosts: Callable[..., Host], staging: Staging, at: int, reset: bool) -> None:
     host = hosts(cut(whole(ETAG), at, reset=reset), whole(ETAG))
     assert fetch(host, staging)[0] == BODY
     assert len(host.requests) == 2
@@ -286,9 +262,7 @@ def test_a_broken_connection_is_resumed(
         assert resumed.start == at
 
 
-def test_many_breaks_are_fine_as_long_as_each_try_comes_further(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_many_breaks_are_fine_as_long_as_each_try_comes_further(hosts: Callable[..., Host], staging: Staging) -> None:
     host = hosts(*[cut(whole(ETAG), 30_000)] * 40)
     waits: list[float] = []
     assert fetch(host, staging, waits=waits)[0] == BODY
@@ -314,13 +288,8 @@ def test_without_a_strong_validator_it_starts_again(
     assert "range" not in host.requests[1].headers
 
 
-def test_a_modification_date_that_is_old_enough_validates(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
-    headers = [
-        "Last-Modified: Sat, 01 Jan 2022 00:00:00 GMT",
-        "Date: Sat, 01 Jan 2022 00:01:00 GMT",
-    ]
+def test_a_modification_date_that_is_old_enough_validates(hosts: Callable[..., Host], staging: Staging) -> None:
+    headers = ["Last-Modified: Sat, 01 Jan 2022 00:00:00 GMT", "Date: Sat, 01 Jan 2022 00:01:00 GMT"]
     host = hosts(cut(whole(*headers), 77), whole(*headers))
     assert fetch(host, staging)[0] == BODY
     assert host.requests[1].headers["if-range"] == "Sat, 01 Jan 2022 00:00:00 GMT"
@@ -332,9 +301,7 @@ def test_a_host_without_ranges_starts_again(hosts: Callable[..., Host], staging:
     assert fetch(host, staging)[0] == BODY
 
 
-def test_a_file_that_has_changed_is_taken_anew(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_file_that_has_changed_is_taken_anew(hosts: Callable[..., Host], staging: Staging) -> None:
     other = BODY[::-1][:400_000]
     host = hosts(cut(whole(ETAG), 100_000), whole('ETag: "v2"', body=other))
     assert fetch(host, staging)[0] == other
@@ -368,13 +335,9 @@ def test_a_refused_range_starts_again(hosts: Callable[..., Host], staging: Stagi
 
 
 @pytest.mark.parametrize("pieces", [1, 7])
-def test_a_chunked_body_that_breaks_off_is_not_whole(
-    hosts: Callable[..., Host], staging: Staging, pieces: int
-) -> None:
+def test_a_chunked_body_that_breaks_off_is_not_whole(hosts: Callable[..., Host], staging: Staging, pieces: int) -> None:
     """Every chunk is there, only the last, empty one is not."""
-    host = hosts(
-        fixed(chunked(BODY, pieces=pieces, end=False), then_close=True), fixed(chunked(BODY))
-    )
+    host = hosts(fixed(chunked(BODY, pieces=pieces, end=False), then_close=True), fixed(chunked(BODY)))
     assert fetch(host, staging)[0] == BODY
     assert len(host.requests) == 2
 
@@ -402,18 +365,14 @@ def until_close(body: bytes, *headers: str) -> Script:
     return fixed(answer("200 OK", *headers, body=body, length=None, version="1.0"), then_close=True)
 
 
-def test_an_end_without_a_length_is_confirmed_by_a_range(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_an_end_without_a_length_is_confirmed_by_a_range(hosts: Callable[..., Host], staging: Staging) -> None:
     behind = answer("416 Range Not Satisfiable", f"Content-Range: bytes */{len(BODY)}")
     host = hosts(until_close(BODY, ETAG), fixed(behind))
     assert fetch(host, staging)[0] == BODY
     assert host.requests[1].start == len(BODY)
 
 
-def test_a_cut_without_a_length_is_found_by_a_range(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_cut_without_a_length_is_found_by_a_range(hosts: Callable[..., Host], staging: Staging) -> None:
     host = hosts(until_close(BODY[:5000], ETAG), whole(ETAG))
     assert fetch(host, staging)[0] == BODY
     assert host.requests[1].start == 5000
@@ -428,35 +387,27 @@ def test_an_end_without_a_length_is_confirmed_by_another_download(
     assert len(host.requests) == 2
 
 
-def test_a_cut_without_a_length_is_found_by_another_download(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_cut_without_a_length_is_found_by_another_download(hosts: Callable[..., Host], staging: Staging) -> None:
     cuts = [until_close(BODY[:5000]), until_close(BODY[:700]), until_close(BODY)]
     host = hosts(*cuts)
     assert fetch(host, staging)[0] == BODY
     assert len(host.requests) == 4
 
 
-def test_the_length_that_the_provider_told_confirms_an_end(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_the_length_that_the_provider_told_confirms_an_end(hosts: Callable[..., Host], staging: Staging) -> None:
     host = hosts(until_close(BODY[:5000]), until_close(BODY))
     assert fetch(host, staging, expected=len(BODY))[0] == BODY
     assert len(host.requests) == 2
 
 
-def test_the_host_knows_a_files_length_better_than_the_provider(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_the_host_knows_a_files_length_better_than_the_provider(hosts: Callable[..., Host], staging: Staging) -> None:
     assert fetch(hosts(whole()), staging, expected=5)[0] == BODY
 
 
 # --- failures -------------------------------------------------------------------------------
 
 
-def test_a_body_that_is_always_too_short_fails_and_leaves_nothing(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_body_that_is_always_too_short_fails_and_leaves_nothing(hosts: Callable[..., Host], staging: Staging) -> None:
     host = hosts(fixed(answer("200 OK", body=BODY, length=len(BODY) + 1), then_close=True))
     waits: list[float] = []
     with pytest.raises(AirbyteTracedException) as raised:
@@ -486,9 +437,7 @@ def test_a_host_that_falls_silent(hosts: Callable[..., Host], staging: Staging) 
     assert 0 < host.requests[1].start <= CHUNK + 5
 
 
-def test_a_busy_host_is_asked_again_when_it_says(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_busy_host_is_asked_again_when_it_says(hosts: Callable[..., Host], staging: Staging) -> None:
     slow_down = [fixed(answer(f"{s} x", "Retry-After: 17", body=b"{}")) for s in (503, 429)]
     waits: list[float] = []
     assert fetch(hosts(*slow_down, whole()), staging, waits=waits)[0] == BODY
@@ -502,9 +451,7 @@ def test_no_file(hosts: Callable[..., Host], staging: Staging, status: int) -> N
 
 
 @pytest.mark.parametrize("status", [402, 405, 451])
-def test_an_answer_that_nothing_will_change(
-    hosts: Callable[..., Host], staging: Staging, status: int
-) -> None:
+def test_an_answer_that_nothing_will_change(hosts: Callable[..., Host], staging: Staging, status: int) -> None:
     host = hosts(fixed(answer(f"{status} x")))
     with pytest.raises(AirbyteTracedException, match=f"refused it with HTTP {status}"):
         fetch(host, staging)
@@ -512,9 +459,7 @@ def test_an_answer_that_nothing_will_change(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_an_expired_address_is_asked_for_again_once(
-    hosts: Callable[..., Host], staging: Staging, status: int
-) -> None:
+def test_an_expired_address_is_asked_for_again_once(hosts: Callable[..., Host], staging: Staging, status: int) -> None:
     fresh = hosts(whole())
     asked: list[str] = []
 
@@ -539,9 +484,7 @@ def test_an_address_that_expires_while_the_file_comes_is_asked_for_again(
     assert fresh.requests[0].start == 600
 
 
-def test_a_file_that_is_gone_when_its_address_is_asked_for_again(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_file_that_is_gone_when_its_address_is_asked_for_again(hosts: Callable[..., Host], staging: Staging) -> None:
     with pytest.raises(Missing):
         fetch(hosts(fixed(answer("403 x"))), staging, renew=lambda: None)
 
@@ -554,9 +497,7 @@ def test_a_file_of_just_the_limit(hosts: Callable[..., Host], staging: Staging) 
     assert fetch(hosts(fixed(chunked(BODY))), staging, limit=len(BODY))[0] == BODY
 
 
-def test_a_file_that_says_it_is_too_large_is_not_read(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_file_that_says_it_is_too_large_is_not_read(hosts: Callable[..., Host], staging: Staging) -> None:
     huge = fixed(answer("200 OK", "Content-Type: video/mp4", body=b"", length=10**15))
     with pytest.raises(TooLarge) as raised:
         fetch(hosts(huge), staging)
@@ -564,9 +505,7 @@ def test_a_file_that_says_it_is_too_large_is_not_read(
     assert parts_left(staging) == []
 
 
-def test_a_file_that_turns_out_too_large_is_not_read_on(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_file_that_turns_out_too_large_is_not_read_on(hosts: Callable[..., Host], staging: Staging) -> None:
     for script in (fixed(chunked(BODY)), until_close(BODY)):
         with pytest.raises(TooLarge) as raised:
             fetch(hosts(script), staging, limit=len(BODY) - 1)
@@ -574,9 +513,7 @@ def test_a_file_that_turns_out_too_large_is_not_read_on(
     assert parts_left(staging) == []
 
 
-def test_a_compressed_body_counts_as_what_it_unpacks_to(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_compressed_body_counts_as_what_it_unpacks_to(hosts: Callable[..., Host], staging: Staging) -> None:
     bomb = gzip.compress(bytes(len(BODY)))
     host = hosts(fixed(answer("200 OK", "Content-Encoding: gzip", body=bomb)))
     assert fetch(host, staging)[0] == bytes(len(BODY))
@@ -585,9 +522,7 @@ def test_a_compressed_body_counts_as_what_it_unpacks_to(
         fetch(host, staging, limit=len(BODY) - 1)
 
 
-def test_a_compressed_body_that_breaks_off_starts_again(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_compressed_body_that_breaks_off_starts_again(hosts: Callable[..., Host], staging: Staging) -> None:
     packed = fixed(answer("200 OK", "Content-Encoding: gzip", ETAG, body=gzip.compress(BODY)))
     host = hosts(cut(packed, 100_000), packed)
     assert fetch(host, staging)[0] == BODY
@@ -604,9 +539,7 @@ def test_a_redirect_is_followed(hosts: Callable[..., Host], staging: Staging, st
     assert fetch(host, staging)[0] == BODY
 
 
-def test_a_relative_redirect_stays_on_its_host(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_relative_redirect_stays_on_its_host(hosts: Callable[..., Host], staging: Staging) -> None:
     host = hosts(fixed(answer("302 x", "Location: /other?a=1")), whole())
     assert fetch(host, staging)[0] == BODY
     assert host.requests[1].path == "/other?a=1"
@@ -618,9 +551,7 @@ def test_redirects_in_a_circle_end(hosts: Callable[..., Host], staging: Staging)
         fetch(host, staging)
 
 
-@pytest.mark.parametrize(
-    "location", ["http://example.com/x", "ftp://127.0.0.1/x", "file:///etc/passwd"]
-)
+@pytest.mark.parametrize("location", ["http://example.com/x", "ftp://127.0.0.1/x", "file:///etc/passwd"])
 def test_a_redirect_to_an_address_that_is_not_https_is_refused(
     hosts: Callable[..., Host], staging: Staging, location: str
 ) -> None:
@@ -641,9 +572,7 @@ def test_this_machine_is_not_reached_from_a_provider_elsewhere(staging: Staging)
 # --- the disk -------------------------------------------------------------------------------
 
 
-def test_a_full_disk_ends_the_stream_and_leaves_nothing(
-    hosts: Callable[..., Host], staging: Staging
-) -> None:
+def test_a_full_disk_ends_the_stream_and_leaves_nothing(hosts: Callable[..., Host], staging: Staging) -> None:
     written = 0
     real = os.write
 

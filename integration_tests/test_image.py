@@ -64,9 +64,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     with (tmp_path_factory.getbasetemp().parent / "image.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         built = call(
-            "sh",
-            str(ROOT / "scripts" / "image.sh"),
-            env=os.environ | {"IMAGE": IMAGE, "CONTAINER_TOOL": tool()},
+            "sh", str(ROOT / "scripts" / "image.sh"), env=os.environ | {"IMAGE": IMAGE, "CONTAINER_TOOL": tool()}
         )
     assert built.returncode == 0, built.stderr[-3000:]
     assert built.stdout.splitlines()[-1] == IMAGE
@@ -139,9 +137,7 @@ def test_it_runs_with_docker(image: str, sandbox: Sandbox, tmp_path: Path) -> No
     assert '"SUCCEEDED"' in check.stdout, check.stdout
     discover = call(*run, "discover", "--config", "/config/config.json")
     assert any(m["type"] == "CATALOG" for m in messages(discover.stdout))
-    read = call(
-        *run, "read", "--config", "/config/config.json", "--catalog", "/config/catalog.json"
-    )
+    read = call(*run, "read", "--config", "/config/config.json", "--catalog", "/config/catalog.json")
     assert read.returncode == 0, read.stdout[-3000:]
     records = [m["record"] for m in messages(read.stdout) if m["type"] == "RECORD"]
     for stream in ("bird_recordings", "quo_call_transcripts", "tether_call_recordings"):
@@ -188,9 +184,7 @@ def test_it_runs_as_the_platform_runs_it(image: str, sandbox: Sandbox, tmp_path:
 
 def test_it_compiles_nothing_when_it_starts(image: str) -> None:
     """The modules beside the sources are those that Python takes: otherwise every command starts a second later."""
-    spoken = in_shell(
-        image, "/opt/connector/bin/python -v $AIRBYTE_ENTRYPOINT spec 2>&1 >/dev/null"
-    )
+    spoken = in_shell(image, "/opt/connector/bin/python -v $AIRBYTE_ENTRYPOINT spec 2>&1 >/dev/null")
     loaded = re.findall(r"^# code object from '?([^'\n]+)'?$", spoken, re.MULTILINE)
     assert any(path.endswith(".pyc") and "/source_recordings/" in path for path in loaded)
     assert [path for path in loaded if not path.endswith(".pyc")] == []

@@ -97,10 +97,7 @@ def test_details_are_asked_for_calls_of_the_look_back_only(sandbox: Sandbox) -> 
     sandbox.clear_requests()
     after = sync(config, *DETAILS, state=before.state)
     for stream in DETAILS:
-        times = [
-            datetime.fromisoformat(r[cursor_of(stream)].replace("Z", "+00:00"))
-            for r in after.records(stream)
-        ]
+        times = [datetime.fromisoformat(r[cursor_of(stream)].replace("Z", "+00:00")) for r in after.records(stream)]
         assert times, stream
         assert min(times) >= NOW - LOOKBACK - timedelta(seconds=1), stream
         assert details_asked(sandbox, stream) < len(before.records(stream)) / 4, stream
@@ -148,9 +145,7 @@ def test_botas_list_is_left_at_the_first_old_recording(revision: str) -> None:
         assert len(sandbox.requests) <= 2
 
 
-def test_a_detail_that_fails_for_good_is_read_by_the_next_sync(
-    sandbox: Sandbox, no_waits: None
-) -> None:
+def test_a_detail_that_fails_for_good_is_read_by_the_next_sync(sandbox: Sandbox, no_waits: None) -> None:
     """All else is emitted, the stream ends INCOMPLETE, and nothing is saved past the gap."""
     config = sandbox_config(sandbox, "quo")
     stream = "quo_call_recordings"
@@ -176,9 +171,7 @@ def test_a_detail_that_fails_for_good_is_read_by_the_next_sync(
 def test_a_window_that_fails_does_not_hold_back_the_others(stream: str, no_waits: None) -> None:
     """Windows are saved one by one: the next sync asks for the failed one and the look-back, no more."""
     with Sandbox(seed=4, size=400, now=NOW, days=300) as sandbox, clock_of(sandbox):
-        config = sandbox_config(
-            sandbox, stream.split("_", maxsplit=1)[0], start_date="2026-01-05T00:00:00Z"
-        )
+        config = sandbox_config(sandbox, stream.split("_", maxsplit=1)[0], start_date="2026-01-05T00:00:00Z")
         sync(config, stream)
         listing = [r for r in sandbox.requests if r.status == 200]
         # The oldest window: all pages of it have its start in the query.
@@ -208,11 +201,7 @@ def test_parts_of_a_backfill_are_exactly_the_whole(sandbox: Sandbox) -> None:
         part = sync(sandbox_config(sandbox, **dates))
         for stream in streams:
             counted[stream].update(keys(sandbox, stream, part.records(stream)))
-    timeless = set(
-        keys(
-            sandbox, "amigo_calls", [r for r in sandbox.rows("amigo_calls") if not r["started_at"]]
-        )
-    )
+    timeless = set(keys(sandbox, "amigo_calls", [r for r in sandbox.rows("amigo_calls") if not r["started_at"]]))
     for stream in streams:
         once = Counter(map(tuple, sandbox.truth(stream)))
         if stream.startswith("amigo"):
@@ -227,24 +216,17 @@ def test_parts_of_a_backfill_are_exactly_the_whole(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("stream", ["amigo_calls", "tether_calls"])
 def test_no_row_is_lost_from_a_list_that_changes_while_it_is_paged(stream: str, order: str) -> None:
     """Between any two pages calls come in and others are deleted; those that stay are all emitted, each once."""
-    with (
-        Sandbox(seed=8, size=2000, now=NOW, undocumented_order=order) as sandbox,
-        clock_of(sandbox),
-    ):
+    with Sandbox(seed=8, size=2000, now=NOW, undocumented_order=order) as sandbox, clock_of(sandbox):
         config = sandbox_config(sandbox, stream.split("_", maxsplit=1)[0])
         before = set(map(tuple, sandbox.truth(stream)))
         sandbox.on_request(lambda _: sandbox.advance(timedelta(hours=18)))
         result = sync(config, stream)
         sandbox.on_request(lambda _: None)
         # A call that was listed before it began may have begun after this sync's end: the next one's.
-        rows = [
-            r for r in sandbox.rows(stream) if str(r.get(cursor_of(stream)) or "") < NOW.isoformat()
-        ]
+        rows = [r for r in sandbox.rows(stream) if str(r.get(cursor_of(stream)) or "") < NOW.isoformat()]
         stayed = before & set(keys(sandbox, stream, rows))
         got = keys(sandbox, stream, result.records(stream))
-        assert before - set(map(tuple, sandbox.truth(stream))), (
-            "nothing was deleted meanwhile: the test shows nothing"
-        )
+        assert before - set(map(tuple, sandbox.truth(stream))), "nothing was deleted meanwhile: the test shows nothing"
         assert stayed <= set(got)
         assert len(got) == len(set(got))
 

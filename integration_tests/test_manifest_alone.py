@@ -58,9 +58,7 @@ def test_it_reads_every_stream(still_sandbox: Sandbox, alone: ManifestProgram, r
         assert_keys(output, still_sandbox, stream)
 
 
-def test_its_records_are_the_package_s(
-    alone: ManifestProgram, program: Program, recent: Row
-) -> None:
+def test_its_records_are_the_package_s(alone: ManifestProgram, program: Program, recent: Row) -> None:
     assert_same_records(alone, program, recent, *STREAMS)
 
 
@@ -79,9 +77,7 @@ def test_with_ids_its_records_are_the_package_s(
     assert_same_records(alone, program, recent, *streams)
 
 
-def assert_same_records(
-    alone: ManifestProgram, program: Program, config: Row, *streams: str
-) -> None:
+def assert_same_records(alone: ManifestProgram, program: Program, config: Row, *streams: str) -> None:
     theirs, ours = alone.read(config, *streams), program.read(config, *streams)
 
     assert (theirs.exit_code, theirs.errors) == (0, [])
@@ -107,9 +103,7 @@ def test_check_and_discover(command: str, alone: ManifestProgram, recent: Row) -
         assert set(output.streams) == set(STREAMS)
 
 
-def test_older_bota_fails_instead_of_passing_its_first_page_for_all(
-    alone: ManifestProgram,
-) -> None:
+def test_older_bota_fails_instead_of_passing_its_first_page_for_all(alone: ManifestProgram) -> None:
     with Sandbox(seed=5, size=150, now=NOW, bota_revision="offset") as sandbox:
         config = sandbox_config(sandbox, "bota")
         output = alone.read(config, "bota_recordings")
@@ -118,9 +112,7 @@ def test_older_bota_fails_instead_of_passing_its_first_page_for_all(
     assert "without a cursor" in output.said
 
 
-def test_it_finds_the_same_streams_as_the_package(
-    alone: ManifestProgram, program: Program, recent: Row
-) -> None:
+def test_it_finds_the_same_streams_as_the_package(alone: ManifestProgram, program: Program, recent: Row) -> None:
     ours, theirs = program.discover(recent).tables, alone.discover(recent).tables
 
     assert sorted(theirs) == sorted(ours)

@@ -32,16 +32,12 @@ def test_check_that_succeeds(program: Program, still_config: Row) -> None:
     assert output.connection == {"status": "SUCCEEDED"}
 
 
-def test_check_asks_each_provider_once(
-    still_sandbox: Sandbox, program: Program, still_config: Row
-) -> None:
+def test_check_asks_each_provider_once(still_sandbox: Sandbox, program: Program, still_config: Row) -> None:
     still_sandbox.clear_requests()
 
     program.check(still_config)
 
-    assert sorted(request.provider for request in still_sandbox.requests) == sorted(
-        still_sandbox.providers
-    )
+    assert sorted(request.provider for request in still_sandbox.requests) == sorted(still_sandbox.providers)
 
 
 def test_discover(program: Program, still_config: Row) -> None:
@@ -88,10 +84,7 @@ def test_a_host_that_is_down(program: Program) -> None:
 
     assert output.exit_code == 0
     assert output.connection["status"] == "FAILED"
-    assert (
-        "`base_url`" in output.connection["message"]
-        or "quo.base_url" in output.connection["message"]
-    )
+    assert "`base_url`" in output.connection["message"] or "quo.base_url" in output.connection["message"]
 
 
 def test_a_missing_file(program: Program) -> None:
@@ -101,9 +94,7 @@ def test_a_missing_file(program: Program) -> None:
     assert "nothing.json" in output.error["message"]
 
 
-def test_one_provider_failing_does_not_stop_the_others(
-    still_sandbox: Sandbox, program: Program
-) -> None:
+def test_one_provider_failing_does_not_stop_the_others(still_sandbox: Sandbox, program: Program) -> None:
     """A rejected key, a host that is down -> these streams end incomplete, all others are whole."""
     config = sandbox_config(still_sandbox)
     config["bird"]["access_key"] = "wrong"
@@ -125,9 +116,7 @@ def test_one_provider_failing_does_not_stop_the_others(
     assert "`bird.access_key`" in said and "`quo.api_key`" in said
 
 
-def test_every_stream_ends_with_one_last_status(
-    still_sandbox: Sandbox, program: Program, still_config: Row
-) -> None:
+def test_every_stream_ends_with_one_last_status(still_sandbox: Sandbox, program: Program, still_config: Row) -> None:
     """STARTED, RUNNING, then COMPLETE or INCOMPLETE, and no record after it."""
     output = program.read(still_config, "quo_calls", "bota_recordings")
 

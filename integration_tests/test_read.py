@@ -48,9 +48,7 @@ def rows_of(sandbox: Sandbox, stream: str) -> Iterator[Row]:
         for index in sandbox.streams[stream].refs():
             yield quo.call(index, frozenset({"summary", "voicemail"}))
     elif stream == "quo_call_recordings":
-        for (index, _), row in zip(
-            sandbox.streams[stream].refs(), sandbox.rows(stream), strict=True
-        ):
+        for (index, _), row in zip(sandbox.streams[stream].refs(), sandbox.rows(stream), strict=True):
             yield {**row, "callId": quo.cid(index)}
     else:
         yield from (as_delivered(stream, row) for row in sandbox.rows(stream))
@@ -59,11 +57,7 @@ def rows_of(sandbox: Sandbox, stream: str) -> Iterator[Row]:
 WORLDS: dict[str, dict[str, Any]] = {
     "newest first, cursor": {},
     "oldest first, offset": {"undocumented_order": "oldest", "bota_revision": "offset"},
-    "shuffled, unknown fields": {
-        "undocumented_order": "shuffled",
-        "unknown_fields": True,
-        "bird_bounds": "half_open",
-    },
+    "shuffled, unknown fields": {"undocumented_order": "shuffled", "unknown_fields": True, "bird_bounds": "half_open"},
 }
 
 
@@ -127,9 +121,7 @@ def test_ids(world: Sandbox, connector: Connector) -> None:
     }
 
 
-def test_an_id_that_is_listed_twice_or_unknown_does_no_harm(
-    still_sandbox: Sandbox, connector: Connector
-) -> None:
+def test_an_id_that_is_listed_twice_or_unknown_does_no_harm(still_sandbox: Sandbox, connector: Connector) -> None:
     config = sandbox_config(still_sandbox, "quo")
     wanted = still_sandbox.truth("quo_call_transcripts")[0][0]
     config["quo"]["call_ids"] = [wanted, "ACdoesnotexist", f"AC{'0' * 32}"]
@@ -154,9 +146,7 @@ def test_no_request_carries_a_template_or_an_unquoted_token(
         assert request.status in (200, 404, 400 if request.provider == "tether" else 200), request
 
 
-def test_dates_cut_out_exactly_their_part(
-    still_sandbox: Sandbox, connector: Connector, still_config: Row
-) -> None:
+def test_dates_cut_out_exactly_their_part(still_sandbox: Sandbox, connector: Connector, still_config: Row) -> None:
     """start_date is inclusive, end_date is not, whatever the provider's own filters are."""
     start, end = "2024-09-01T00:00:00Z", "2024-10-15T12:34:56.789000Z"
     fields = {
@@ -173,9 +163,7 @@ def test_dates_cut_out_exactly_their_part(
     for stream, field in fields.items():
         wanted = {
             key
-            for key, row in zip(
-                still_sandbox.truth(stream), still_sandbox.rows(stream), strict=True
-            )
+            for key, row in zip(still_sandbox.truth(stream), still_sandbox.rows(stream), strict=True)
             if not row.get(field) or start[:19] <= row[field] < end
         }
         found = set(keys(still_sandbox, stream, output.records(stream)))
@@ -185,9 +173,7 @@ def test_dates_cut_out_exactly_their_part(
 
 
 def _time(sandbox: Sandbox, stream: str, key: tuple[Any, ...], field: str) -> Any:
-    rows: Mapping[tuple[Any, ...], Row] = dict(
-        zip(sandbox.truth(stream), sandbox.rows(stream), strict=True)
-    )
+    rows: Mapping[tuple[Any, ...], Row] = dict(zip(sandbox.truth(stream), sandbox.rows(stream), strict=True))
     return rows[key].get(field)
 
 
@@ -197,12 +183,8 @@ def test_audio_data_on_request(still_sandbox: Sandbox, connector: Connector) -> 
 
     output = connector.read(config, "tether_call_recordings")
 
-    expected = {
-        row["callId"]: row.get("audioData") for row in still_sandbox.rows("tether_call_recordings")
-    }
-    found = {
-        row["callId"]: row.get("audioData") for row in output.records("tether_call_recordings")
-    }
+    expected = {row["callId"]: row.get("audioData") for row in still_sandbox.rows("tether_call_recordings")}
+    found = {row["callId"]: row.get("audioData") for row in output.records("tether_call_recordings")}
     assert found == expected
     assert any(found.values()) and not all(found.values())
 
@@ -210,9 +192,7 @@ def test_audio_data_on_request(still_sandbox: Sandbox, connector: Connector) -> 
 def test_the_program_reads_the_same(still_sandbox: Sandbox, program: Program) -> None:
     """The process that the platform starts, with a login instead of a token."""
     config = sandbox_config(still_sandbox)
-    config["tether"]["credentials"] = still_sandbox.config(["tether"], login=True)["tether"][
-        "credentials"
-    ]
+    config["tether"]["credentials"] = still_sandbox.config(["tether"], login=True)["tether"]["credentials"]
 
     output = program.read(config, *STREAMS, sync_mode="incremental")
 

@@ -127,9 +127,7 @@ def _shown(state: Any) -> str:
 
 def _counts(state: Any) -> str:
     days = settled(state).items()
-    return (
-        ", ".join(f"{len(v)} on {day} ({b''.join(sorted(v)).hex()})" for day, v in days) or "none"
-    )
+    return ", ".join(f"{len(v)} on {day} ({b''.join(sorted(v)).hex()})" for day, v in days) or "none"
 
 
 def all_that_differs(before: Part, now: Part) -> list[str]:
@@ -154,10 +152,7 @@ def assert_same(
 
 def recorded(name: str, group: Sequence[str]) -> list[dict[str, Part]]:
     """The recorded syncs of these streams."""
-    return [
-        read_again(TABLE, {stream: sync[stream] for stream in group})
-        for sync in RECORDED["alone"][name]
-    ]
+    return [read_again(TABLE, {stream: sync[stream] for stream in group}) for sync in RECORDED["alone"][name]]
 
 
 # --- whole syncs ----------------------------------------------------------------------------
@@ -191,9 +186,7 @@ def test_all_streams_together(mode: str) -> None:
     sync_mode = "full_refresh" if mode == "ids" else "incremental"
     syncs = chain([sorted(RECORDED["offered"][mode])], sync_mode, ids=mode == "ids")
     for number, (then, parts) in enumerate(zip(before, syncs, strict=True), 1):
-        rows = read_again(
-            TABLE, {s: {**row, "requests": {}, "state": None} for s, row in then["streams"].items()}
-        )
+        rows = read_again(TABLE, {s: {**row, "requests": {}, "state": None} for s, row in then["streams"].items()})
         assert_same(rows, parts, rows_that_differ, f", sync {number}")
         assert not requests_too_many(then["requests"], requests_of(parts)), f"sync {number}"
     if mode == "listing":

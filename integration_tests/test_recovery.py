@@ -15,13 +15,7 @@ from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer
 from integration_tests.syncing import PRIMARY_KEYS, Row, catalog_of, sandbox_config
 from sandbox import Sandbox
 
-STREAMS = (
-    "quo_calls",
-    "quo_call_recordings",
-    "bota_transcriptions",
-    "tether_call_recordings",
-    "amigo_recording_urls",
-)
+STREAMS = ("quo_calls", "quo_call_recordings", "bota_transcriptions", "tether_call_recordings", "amigo_recording_urls")
 KILLS = 8
 
 
@@ -54,10 +48,7 @@ def test_a_killed_sync_goes_on_from_the_last_state_it_printed(tmp_path: Path) ->
 
 
 def read_for(
-    seconds: float | None,
-    files: dict[str, Path],
-    seen: dict[str, set[tuple[Any, ...]]],
-    state: dict[str, Row],
+    seconds: float | None, files: dict[str, Path], seen: dict[str, set[tuple[Any, ...]]], state: dict[str, Row]
 ) -> bool:
     """Runs `read` until SIGKILL, takes in the whole lines that it printed, and says whether it came to its end."""
     command = [sys.executable, "-m", "source_recordings", "read"]
@@ -77,9 +68,7 @@ def read_for(
     return process.returncode == 0
 
 
-def take_in(
-    lines: Iterable[bytes], seen: dict[str, set[tuple[Any, ...]]], state: dict[str, Row]
-) -> None:
+def take_in(lines: Iterable[bytes], seen: dict[str, set[tuple[Any, ...]]], state: dict[str, Row]) -> None:
     """A destination: records first, and the state that follows them."""
     for line in lines:
         message = json.loads(line)

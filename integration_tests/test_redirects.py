@@ -93,9 +93,7 @@ def assert_nobody_went_there(output: Output, other: OtherHost, streams: list[str
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_the_listings(
-    status: int, redirecting: Sandbox, other: OtherHost, connector: Connector
-) -> None:
+def test_the_listings(status: int, redirecting: Sandbox, other: OtherHost, connector: Connector) -> None:
     """The GET of every provider's listing -> one request, to the provider -> a config error that names base_url."""
     redirecting.fault("*", "", status=status, headers={"Location": other.address})
 
@@ -107,9 +105,7 @@ def test_the_listings(
 
 
 @pytest.mark.parametrize("status", [302, 307])
-def test_the_requests_by_id(
-    status: int, redirecting: Sandbox, other: OtherHost, connector: Connector
-) -> None:
+def test_the_requests_by_id(status: int, redirecting: Sandbox, other: OtherHost, connector: Connector) -> None:
     """Bird documents a 307 to the signed media address here -> not followed with the credential either."""
     config = sandbox_config(redirecting)
     for stream, one in BY_ID.items():
@@ -125,14 +121,10 @@ def test_the_requests_by_id(
 
 @pytest.mark.parametrize("status", [302, 307, 308])
 @pytest.mark.parametrize("command", ["check", "read"])
-def test_tethers_login(
-    command: str, status: int, redirecting: Sandbox, other: OtherHost, connector: Connector
-) -> None:
+def test_tethers_login(command: str, status: int, redirecting: Sandbox, other: OtherHost, connector: Connector) -> None:
     """307 and 308 repeat a POST with its body, the password that is -> one POST, to Tether -> a config error."""
     config = redirecting.config(["tether"], login=True)
-    redirecting.fault(
-        "tether", "/api/auth/login", status=status, headers={"Location": other.address}
-    )
+    redirecting.fault("tether", "/api/auth/login", status=status, headers={"Location": other.address})
 
     if command == "check":
         output = connector.check(config)

@@ -12,9 +12,7 @@ PYTHON = ROOT / ".venv-release" / "bin" / "python"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not PYTHON.exists(), reason="THE RELEASE IS NOT TESTED: there is no .venv-release"
-)
+@pytest.mark.skipif(not PYTHON.exists(), reason="THE RELEASE IS NOT TESTED: there is no .venv-release")
 def test_both_archives_can_be_installed_and_run(tmp_path: Path) -> None:
     done = subprocess.run(
         [PYTHON, ROOT / "scripts" / "release_check.py", "--output", tmp_path / "dist"],

@@ -23,9 +23,7 @@ PROGRAM = Path(__file__).parent.parent / ".venv-release" / "bin" / "manifest-ser
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not PROGRAM.exists(), reason="THE BUILDER IS NOT TESTED: there is no .venv-release"
-    ),
+    pytest.mark.skipif(not PROGRAM.exists(), reason="THE BUILDER IS NOT TESTED: there is no .venv-release"),
 ]
 
 
@@ -63,10 +61,7 @@ def exported() -> Any:
 def test_all_five_providers_run_in_the_builder(tmp_path: Path) -> None:
     now = datetime.now(timezone.utc)
     start = (now - timedelta(days=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    with (
-        Sandbox(seed=2, size=60, days=18, now=now) as sandbox,
-        manifest_server(tmp_path / "log") as url,
-    ):
+    with Sandbox(seed=2, size=60, days=18, now=now) as sandbox, manifest_server(tmp_path / "log") as url:
         config = sandbox_config(sandbox, start_date=start)
         manifest = exported()
 
@@ -78,13 +73,7 @@ def test_all_five_providers_run_in_the_builder(tmp_path: Path) -> None:
 
         catalog = ask("discover", config).json()["catalog"]
         streams = [stream["name"] for stream in catalog["streams"]]
-        assert {name.split("_")[0] for name in streams} == {
-            "bird",
-            "amigo",
-            "quo",
-            "bota",
-            "tether",
-        }
+        assert {name.split("_")[0] for name in streams} == {"bird", "amigo", "quo", "bota", "tether"}
 
         resolved = ask("resolve", config).json()["manifest"]
         assert "$ref" not in json.dumps(resolved["streams"])
@@ -92,8 +81,6 @@ def test_all_five_providers_run_in_the_builder(tmp_path: Path) -> None:
         for name in streams:
             answer = ask("test_read", config, stream_name=name, record_limit=20)
             read = answer.json()
-            rows = [
-                r for piece in read["slices"] for page in piece["pages"] for r in page["records"]
-            ]
+            rows = [r for piece in read["slices"] for page in piece["pages"] for r in page["records"]]
             assert rows, name
             assert not [log for log in read["logs"] if log["level"] in ("ERROR", "FATAL")], name

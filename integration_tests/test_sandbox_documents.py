@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 ROOT = Path(sandbox.__path__[0]).parent
-DOCUMENTS = {
-    path.stem: json.loads(path.read_text("utf-8")) for path in ROOT.glob("sandbox/documents/*.json")
-}
+DOCUMENTS = {path.stem: json.loads(path.read_text("utf-8")) for path in ROOT.glob("sandbox/documents/*.json")}
 EXTRAS: dict[str, Any] = {"sandbox_extra": True, "sandboxExtra": True}
 Row = dict[str, Any]
 
@@ -73,8 +71,7 @@ class Answers:
             method, path = name.split(" ")
             validators = {
                 status: Draft202012Validator(
-                    {"$defs": closed(document["$defs"]), **closed(schema)},
-                    format_checker=FormatChecker(),
+                    {"$defs": closed(document["$defs"]), **closed(schema)}, format_checker=FormatChecker()
                 )
                 for status, schema in by_status.items()
             }
@@ -113,10 +110,7 @@ class Client:
         }
         self.headers = {
             "bird": {"Authorization": f"AccessKey {self.config['bird']['access_key']}"},
-            "quo": {
-                "Authorization": self.config["quo"]["api_key"],
-                "Quo-Api-Version": "2026-03-30",
-            },
+            "quo": {"Authorization": self.config["quo"]["api_key"], "Quo-Api-Version": "2026-03-30"},
             **{name: {"Authorization": f"Bearer {key}"} for name, key in bearer.items()},
         }
 
@@ -335,9 +329,7 @@ def test_the_data_has_everything_the_documents_allow(make: Callable[..., Client]
     assert values("bota_recordings", "status") >= {'"pending"', '"failed"', '"uploaded"'}
     assert some("tether_call_recordings", lambda row: "audioData" in row)
     assert some("tether_call_recordings", lambda row: "audioUrl" in row)
-    assert not some(
-        "tether_call_recordings", lambda row: ("audioUrl" in row) == ("audioData" in row)
-    )
+    assert not some("tether_call_recordings", lambda row: ("audioUrl" in row) == ("audioData" in row))
     assert some("tether_call_recordings", lambda row: row.get("transcriptionText") is None)
     assert {type(row.get("transcriptionData")) for row in rows["tether_call_recordings"]} == {
         list, dict, type(None)
@@ -404,10 +396,7 @@ def test_recordings_belong_to_calls_that_can_have_one(make: Callable[..., Client
 
 
 def test_a_single_call_of_tether_is_populated(shared: Client) -> None:
-    calls = [
-        shared.ok("tether", f"/api/calls/{row['callId']}")["call"]
-        for row in shared.list("tether_calls")[:10]
-    ]
+    calls = [shared.ok("tether", f"/api/calls/{row['callId']}")["call"] for row in shared.list("tether_calls")[:10]]
     assert {type(call.get("userId")) for call in calls} <= {dict, type(None)}
     assert any(isinstance(call.get("userId"), dict) for call in calls)
 
@@ -486,9 +475,7 @@ def test_errors_come_in_the_providers_envelope(
     lambda value: "Basic " + base64.b64encode(value.encode()).decode(),
     lambda value: value.replace("AccessKey", "Bearer").replace("Bearer", "bearer") + " ",
 ])  # fmt: skip
-def test_other_credentials_are_refused(
-    shared: Client, provider: str, spoil: Callable[[str], str | None]
-) -> None:
+def test_other_credentials_are_refused(shared: Client, provider: str, spoil: Callable[[str], str | None]) -> None:
     good = shared.headers[provider]["Authorization"]
     value = spoil(good)
     if value is not None and value.strip() == good:
@@ -512,9 +499,7 @@ def test_quo_needs_its_version_header_where_it_is_documented(shared: Client) -> 
 
 
 @pytest.mark.parametrize(("plan", "status"), [("starter", 402), ("starter-403", 403)])
-def test_quo_transcripts_are_for_the_larger_plans(
-    make: Callable[..., Client], plan: str, status: int
-) -> None:
+def test_quo_transcripts_are_for_the_larger_plans(make: Callable[..., Client], plan: str, status: int) -> None:
     client = make(quo_plan=plan)
     call = client.list("quo_calls")[0]["id"]
     assert client.ask("quo", f"/v1/call-transcripts/{call}").status_code == status
@@ -590,9 +575,7 @@ def test_undocumented_orders(make: Callable[..., Client], order: str, sign: int)
         ("quo_calls", "createdAt", ("createdAt[gte]", "createdAt[lte]")),
     ],
 )
-def test_windows_are_inclusive(
-    shared: Client, stream: str, field: str, names: tuple[str, str]
-) -> None:
+def test_windows_are_inclusive(shared: Client, stream: str, field: str, names: tuple[str, str]) -> None:
     rows = shared.list(stream)
     times = sorted(row[field] for row in rows)
     start, end = times[20], times[60]
@@ -663,8 +646,7 @@ def test_filters_of_several_values(shared: Client) -> None:
     talked = shared.list("quo_calls", {"participant[in]": f"{number},+14155550000"})
     assert rows[0]["id"] in {row["id"] for row in talked}
     durations = [
-        row["duration_seconds"]
-        for row in shared.list("amigo_calls", {"min_duration": 60, "max_duration": 300})
+        row["duration_seconds"] for row in shared.list("amigo_calls", {"min_duration": 60, "max_duration": 300})
     ]
     assert durations
     assert all(60 <= duration <= 300 for duration in durations)
@@ -954,9 +936,7 @@ def test_sizes_can_be_set_and_hidden(make: Callable[..., Client]) -> None:
 
 
 @pytest.mark.parametrize("provider", sorted(DOCUMENTS))
-def test_a_fault_answers_in_the_providers_envelope(
-    make: Callable[..., Client], provider: str
-) -> None:
+def test_a_fault_answers_in_the_providers_envelope(make: Callable[..., Client], provider: str) -> None:
     client = make()
     stream = next(name for name in STREAMS if name.startswith(provider))
     client.sandbox.fault(provider, ".", status=500, times=2, after=1)
@@ -1141,12 +1121,6 @@ def test_it_ends_by_itself() -> None:
     command = [sys.executable, "-m", "sandbox", "--size", "1"]
     for options, stdin in ((["--max-seconds", "0.2"], None), (["--until-stdin-closes"], "")):
         done = subprocess.run(
-            [*command, *options],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=20,
-            check=True,
+            [*command, *options], input=stdin, capture_output=True, text=True, cwd=ROOT, timeout=20, check=True
         )
         assert "control" in json.loads(done.stdout)

@@ -15,9 +15,7 @@ from integration_tests.syncing import sandbox_config
 from sandbox import Sandbox
 from source_recordings.source import SourceRecordings
 
-pytestmark = pytest.mark.filterwarnings(
-    "error::airbyte_cdk.test.standard_tests.DiscoveredCatalogWarning"
-)
+pytestmark = pytest.mark.filterwarnings("error::airbyte_cdk.test.standard_tests.DiscoveredCatalogWarning")
 
 
 @pytest.fixture(autouse=True, scope="module")

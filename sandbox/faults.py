@@ -137,9 +137,7 @@ class Gate:
         if entry is not None:
             entry.status = response.status
 
-    async def _answer(
-        self, request: web.Request, handler: Handler, provider: Provider | None
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, handler: Handler, provider: Provider | None) -> web.StreamResponse:
         if provider is None:
             return await handler(request)
         try:
@@ -152,9 +150,7 @@ class Gate:
         except RefusalError as refusal:
             return answer(refusal.body, refusal.status, refusal.headers)
 
-    async def _replay(
-        self, request: web.Request, handler: Handler, provider: Provider
-    ) -> web.StreamResponse:
+    async def _replay(self, request: web.Request, handler: Handler, provider: Provider) -> web.StreamResponse:
         version = request.headers.get("Quo-Api-Version")
         key = (provider.name, request.path_qs, version, provider.world.clock)
         if key not in self._kept:
@@ -186,11 +182,7 @@ class Gate:
             return next((fault for fault in self.faults if fault.strikes(name, request)), None)
 
     async def _fail(
-        self,
-        request: web.Request,
-        fault: Fault,
-        provider: Provider | None,
-        headers: Mapping[str, str],
+        self, request: web.Request, fault: Fault, provider: Provider | None, headers: Mapping[str, str]
     ) -> web.StreamResponse:
         if fault.kind == "hang":
             await asyncio.sleep(3600)

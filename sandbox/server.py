@@ -79,10 +79,7 @@ class Sandbox:
         return self.start()
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
@@ -94,9 +91,7 @@ class Sandbox:
         app.add_routes(control.routes(self))
         self.control_url = await self._listen(app)
 
-    async def _serve(
-        self, name: str, routes: Iterable[web.RouteDef], provider: Provider | None
-    ) -> str:
+    async def _serve(self, name: str, routes: Iterable[web.RouteDef], provider: Provider | None) -> str:
         app = web.Application(middlewares=[self._gate.middleware(name, provider)])
         app.add_routes(routes)
         app.on_response_prepare.append(self._gate.note_status)
@@ -129,11 +124,7 @@ class Sandbox:
 
     @property
     def streams(self) -> dict[str, Stream[Any]]:
-        return {
-            name: stream
-            for provider in self.providers.values()
-            for name, stream in provider.streams().items()
-        }
+        return {name: stream for provider in self.providers.values() for name, stream in provider.streams().items()}
 
     def truth(self, stream: str) -> list[Key]:
         """The primary keys that a complete sync must deliver now."""

@@ -63,9 +63,7 @@ class Storage:
             return _error(403, "SignatureDoesNotMatch", "The signature does not match")
         query = request.query
         date = query["X-Amz-Date"]
-        since = parse_time(
-            f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[9:11]}:{date[11:13]}:{date[13:15]}Z"
-        )
+        since = parse_time(f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[9:11]}:{date[11:13]}:{date[13:15]}Z")
         assert since is not None, "our own signature covers the date"
         expires = since + int(query["X-Amz-Expires"]) * SECOND
         if query["X-Amz-Security-Token"] != _token(self.generation):
@@ -153,8 +151,6 @@ def _unchanged(request: web.Request, media: Media) -> bool:
     return request.headers.get("If-Range", media.etag) == media.etag
 
 
-def _error(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     return web.Response(status=status, text=text, content_type="application/xml", headers=headers)

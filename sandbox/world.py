@@ -20,9 +20,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
-)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 
 # Odd, so multiplying by it modulo 2**32 can be undone: an id leads back to its index.
 _SCRAMBLE = 0x9E3779B1
@@ -97,9 +95,7 @@ class World:
         """How many items have been created by now: those with the indices 0..n-1."""
         return bisect_right(self.times(kind, quantum), self.clock)
 
-    def between(
-        self, kind: str, start: int | None, end: int | None, *, quantum: int = 1000
-    ) -> range:
+    def between(self, kind: str, start: int | None, end: int | None, *, quantum: int = 1000) -> range:
         """Indices of the visible items created in [start, end], both inclusive."""
         times, count = self.times(kind, quantum), self.visible(kind, quantum)
         low = 0 if start is None else bisect_left(times, start, 0, count)
@@ -111,11 +107,7 @@ class World:
         # Busy last hours and minutes, so that there is always something that has not settled yet.
         minutes = min(self.size, max(2, self.size // 80))
         hours = min(self.size - minutes, max(3, self.size // 25))
-        spans = (
-            (self.size - minutes - hours, self.days * DAY),
-            (hours, 3 * HOUR),
-            (minutes, 5 * MINUTE),
-        )
+        spans = ((self.size - minutes - hours, self.days * DAY), (hours, 3 * HOUR), (minutes, 5 * MINUTE))
         times: list[int] = []
         for count, span in spans:
             times += self._bursts(dice, count, self._start - span, self._start, quantum)

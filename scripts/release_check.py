@@ -69,9 +69,7 @@ def build(checkout: Path, output: Path) -> tuple[Path, Path]:
 
 def check_contents(checkout: Path, sdist: Path, wheel: Path) -> None:
     """The package as a whole, and nothing but it in the wheel."""
-    package = {
-        str(file.relative_to(checkout)) for file in (checkout / NAME).rglob("*") if file.is_file()
-    }
+    package = {str(file.relative_to(checkout)) for file in (checkout / NAME).rglob("*") if file.is_file()}
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = {name for name in archive.namelist() if ".dist-info/" not in name}
     with tarfile.open(sdist) as tar:
@@ -113,9 +111,7 @@ def check_metadata(wheel: Path) -> None:
 
 def check_registry_entry() -> None:
     """metadata.yaml against Airbyte's own model, which refuses what it does not know; the Dockerfile against a linter."""
-    metadata: Any = import_module(
-        "airbyte_connector_models.metadata.v0.connector_metadata_definition_v0"
-    )
+    metadata: Any = import_module("airbyte_connector_models.metadata.v0.connector_metadata_definition_v0")
     text = (ROOT / "metadata.yaml").read_text(encoding="utf-8")
     metadata.ConnectorMetadataDefinitionV0.model_validate(import_module("yaml").safe_load(text))
     run(str(Path(sys.executable).with_name("hadolint")), str(ROOT / "Dockerfile"))
@@ -145,16 +141,9 @@ def check_install(archive: Path, folder: Path) -> None:
     if [status["status"] for status in statuses] != ["SUCCEEDED"]:
         sys.exit(f"{archive.name}: check said {statuses}")
     delivered = {m["record"]["stream"] for m in read if m["type"] == "RECORD"}
-    _same(
-        delivered, {stream["name"] for stream in streams}, f"{archive.name}: streams with records"
-    )
-    _fail_if(
-        {m["trace"]["error"]["message"] for m in read if "error" in m.get("trace", {})},
-        f"{archive.name}: errors",
-    )
-    say(
-        f"{archive.name}: installed, and all four commands run; {len(delivered)} streams have records"
-    )
+    _same(delivered, {stream["name"] for stream in streams}, f"{archive.name}: streams with records")
+    _fail_if({m["trace"]["error"]["message"] for m in read if "error" in m.get("trace", {})}, f"{archive.name}: errors")
+    say(f"{archive.name}: installed, and all four commands run; {len(delivered)} streams have records")
 
 
 def install(python: Path, archive: Path) -> None:
@@ -176,10 +165,7 @@ def sandbox(folder: Path) -> Iterator[str]:
     file = folder / "config.json"
     command = [sys.executable, "-m", "sandbox", "--size", "60", "--until-stdin-closes"]
     with subprocess.Popen(
-        [*command, "--config-file", str(file)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        [*command, "--config-file", str(file)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout
         if not process.stdout.readline():
@@ -198,8 +184,7 @@ def configured(streams: list[dict[str, Any]]) -> dict[str, Any]:
     """All streams, read as a whole."""
     return {
         "streams": [
-            {"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "append"}
-            for stream in streams
+            {"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "append"} for stream in streams
         ]
     }
 
@@ -219,9 +204,7 @@ def run(*command: str, cwd: Path | None = None) -> str:
         command = (sys.executable, "-m", *command)
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment["AIRBYTE_STAGING_DIRECTORY"] = str((cwd or Path.cwd()) / "files")
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False, env=environment
-    )
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
     return str(done.stdout)

@@ -24,10 +24,7 @@ def check_providers(providers: Mapping[str, Provider], config: Mapping[str, Any]
 
 def _ask(provider: Provider, config: Mapping[str, Any]) -> str | None:
     provider = _with_small_pages(provider)
-    section = {
-        key: value[:1] if isinstance(value, list) else value
-        for key, value in config[provider.name].items()
-    }
+    section = {key: value[:1] if isinstance(value, list) else value for key, value in config[provider.name].items()}
     asked = {**config, provider.name: section, "num_workers": 1}
     sync = Sync({provider.name: provider}, asked, [], tries=1)
     try:

@@ -71,9 +71,7 @@ def _in_provider(name: str, section: Any, schema: Schema) -> Iterator[str]:
         yield from _in_value(section, connected, name)
 
 
-def _whole_pattern(
-    _validator: Any, pattern: str, instance: Any, _schema: Schema
-) -> Iterator[ValidationError]:
+def _whole_pattern(_validator: Any, pattern: str, instance: Any, _schema: Schema) -> Iterator[ValidationError]:
     """`pattern` as the Airbyte UI has it: a line break at the end is no match, as `$` is in Python."""
     if isinstance(instance, str) and not re.fullmatch(pattern, instance):
         yield ValidationError("does not match")
@@ -85,9 +83,7 @@ Validator = extend(Draft7Validator, {"pattern": _whole_pattern})  # type: ignore
 def _in_value(value: Any, schema: Schema, path: str) -> Iterator[str]:
     validator = Validator(schema, format_checker=FormatChecker())
     told = set()
-    for error in sorted(
-        validator.iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]
-    ):
+    for error in sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]):
         # A key that is wrong in two ways is told once.
         where = (*error.absolute_path, error.validator == "required")
         if where not in told:

@@ -21,14 +21,10 @@ class UserError(Explained):
 
     def __init__(self, message: str, internal_message: str | None = None, **_: Any) -> None:
         super().__init__(
-            message=message,
-            internal_message=internal_message or message,
-            failure_type=FailureType.config_error,
+            message=message, internal_message=internal_message or message, failure_type=FailureType.config_error
         )
 
-    def as_airbyte_message(
-        self, stream_descriptor: StreamDescriptor | None = None
-    ) -> AirbyteMessage:
+    def as_airbyte_message(self, stream_descriptor: StreamDescriptor | None = None) -> AirbyteMessage:
         message = super().as_airbyte_message(stream_descriptor)
         message.trace.error.stack_trace = None  # type: ignore[union-attr]
         return message
@@ -39,9 +35,7 @@ class PassingError(Explained):
 
     def __init__(self, message: str, internal_message: str | None = None, **_: Any) -> None:
         super().__init__(
-            message=message,
-            internal_message=internal_message or message,
-            failure_type=FailureType.transient_error,
+            message=message, internal_message=internal_message or message, failure_type=FailureType.transient_error
         )
 
 
@@ -49,11 +43,7 @@ class UnexpectedError(Explained):
     """An answer that no document explains, or a mistake of this program."""
 
     def __init__(
-        self,
-        message: str,
-        internal_message: str | None = None,
-        exception: BaseException | None = None,
-        **_: Any,
+        self, message: str, internal_message: str | None = None, exception: BaseException | None = None, **_: Any
     ) -> None:
         super().__init__(
             message=message,
@@ -65,9 +55,7 @@ class UnexpectedError(Explained):
 
 def is_config_error(error: BaseException | None) -> bool:
     """Whether no further request can mend it."""
-    return (
-        isinstance(error, AirbyteTracedException) and error.failure_type == FailureType.config_error
-    )
+    return isinstance(error, AirbyteTracedException) and error.failure_type == FailureType.config_error
 
 
 def explained(error: Exception, title: str, stream_name: str) -> AirbyteTracedException:

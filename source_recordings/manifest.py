@@ -59,10 +59,7 @@ def _conditional_streams(provider: Provider, streams: Streams) -> list[Component
     if not provider.ids:
         return [group(connected, streams.listed)]
     by_id = f"(config['{name}'].get('{provider.ids.key}') or []) | length > 0"
-    return [
-        group(f"{connected} and not ({by_id})", streams.listed),
-        group(f"{connected} and {by_id}", streams.by_id),
-    ]
+    return [group(f"{connected} and not ({by_id})", streams.listed), group(f"{connected} and {by_id}", streams.by_id)]
 
 
 def _policy(provider: Provider, paths: list[str]) -> Component:
@@ -71,21 +68,14 @@ def _policy(provider: Provider, paths: list[str]) -> Component:
     The first policy that matches counts, so a provider without a limit has one too.
     """
     matchers = [
-        {
-            "type": "HttpRequestRegexMatcher",
-            "url_path_pattern": re.sub(r"\{[^{}]+\}", "[^/]+", path) + "$",
-        }
+        {"type": "HttpRequestRegexMatcher", "url_path_pattern": re.sub(r"\{[^{}]+\}", "[^/]+", path) + "$"}
         for path in paths
     ]
     limit = provider.limit
     if not limit:
         return {"type": "UnlimitedCallRatePolicy", "matchers": matchers}
     chosen = f"(config.get('{provider.name}') or {{}}).get('{limit.key}')"
-    rate = {
-        "type": "Rate",
-        "limit": f"{{{{ {chosen} or {limit.requests} }}}}",
-        "interval": f"PT{limit.seconds:.0f}S",
-    }
+    rate = {"type": "Rate", "limit": f"{{{{ {chosen} or {limit.requests} }}}}", "interval": f"PT{limit.seconds:.0f}S"}
     return {"type": "MovingWindowCallRatePolicy", "rates": [rate], "matchers": matchers}
 
 

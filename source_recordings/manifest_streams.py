@@ -112,11 +112,7 @@ class Streams:
         ids = self.provider.ids
         assert ids
         own = f"config['{self.provider.name}']['{ids.key}']"
-        listed = {
-            "type": "ListPartitionRouter",
-            "values": condition(f"{own} | unique | list"),
-            "cursor_field": "id",
-        }
+        listed = {"type": "ListPartitionRouter", "values": condition(f"{own} | unique | list"), "cursor_field": "id"}
         if "by_id" in entry:
             found = {key: entry[key] for key in ("primary_key", "set") if key in entry}
             return self._stream(stream, {**found, **entry["by_id"]}, listed)
@@ -125,16 +121,11 @@ class Streams:
         keep = {k: text for k, text in entry.get("keep", {}).items() if "parent." not in text}
         return self._stream(stream, {**entry, "keep": keep}, listed)
 
-    def _stream(
-        self, stream: Stream, entry: Entry, router: Component | None, *, of_parent: bool = False
-    ) -> Component:
+    def _stream(self, stream: Stream, entry: Entry, router: Component | None, *, of_parent: bool = False) -> Component:
         where = entry.get("rows") or entry.get("row")
         selector: Component = {
             "type": "RecordSelector",
-            "extractor": {
-                "type": "DpathExtractor",
-                "field_path": where.split(".") if where else [],
-            },
+            "extractor": {"type": "DpathExtractor", "field_path": where.split(".") if where else []},
         }
         if not where and (wanted := self._documented(entry)):
             selector["record_filter"] = {"type": "RecordFilter", "condition": condition(wanted)}
@@ -143,11 +134,7 @@ class Streams:
             "name": stream.name,
             "primary_key": entry["primary_key"],
             "schema_loader": {"type": "InlineSchemaLoader", "schema": stream.schema},
-            "retriever": {
-                "type": "SimpleRetriever",
-                "requester": self._requester(entry),
-                "record_selector": selector,
-            },
+            "retriever": {"type": "SimpleRetriever", "requester": self._requester(entry), "record_selector": selector},
         }
         if router:
             component["retriever"]["partition_router"] = router
@@ -182,20 +169,14 @@ class Streams:
         above = self.components[ref.rpartition("/")[2]]["retriever"]["record_selector"]
         if "record_filter" in above:
             wanted.append(above["record_filter"]["condition"].strip("{} "))
-        rows = {
-            "type": "RecordFilter",
-            "condition": condition(" and ".join(f"({each})" for each in wanted)),
-        }
+        rows = {"type": "RecordFilter", "condition": condition(" and ".join(f"({each})" for each in wanted))}
         texts = [*entry.get("keep", {}).values(), *entry.get("set", {}).values()]
         fields = {name for text in texts for name in re.findall(r"\bparent\.(\w+)", text)}
         parent: Component = {
             "type": "ParentStreamConfig",
             "stream": {
                 "$ref": ref,
-                "retriever": {
-                    "$ref": f"{ref}/retriever",
-                    "record_selector": {"$ref": selector, "record_filter": rows},
-                },
+                "retriever": {"$ref": f"{ref}/retriever", "record_selector": {"$ref": selector, "record_filter": rows}},
             },
             "parent_key": key,
             "partition_field": "id",
@@ -224,16 +205,10 @@ class Streams:
                 yield self._added(stream, key, text)
 
     def _added(self, stream: Stream, key: str, text: str, when: str | None = None) -> Component:
-        field: Component = {
-            "type": "AddedFieldDefinition",
-            "path": [key],
-            "value": self._value(text),
-        }
+        field: Component = {"type": "AddedFieldDefinition", "path": [key], "value": self._value(text)}
         # Otherwise an ID of digits would become a number; and as text, none would become "None".
         kinds = stream.schema["properties"].get(key, {}).get("type")
-        if text != "none" and {"string"} == {
-            *([kinds] if isinstance(kinds, str) else kinds or [])
-        } - {"null"}:
+        if text != "none" and {"string"} == {*([kinds] if isinstance(kinds, str) else kinds or [])} - {"null"}:
             field["value_type"] = "string"
             if text != "id":
                 when = when or f"({text}) is not none"
@@ -288,9 +263,7 @@ class Streams:
             *_by_codes(skip, {"action": "IGNORE"}),
             *_by_codes(final, {"action": "FAIL", **config_error}),
             *_by_codes(tried, {"action": "RETRY", **config_error}),
-            *_common(
-                "errors", "rejected", "rate_limited", "server_error", "redirect", "unexpected"
-            ),
+            *_common("errors", "rejected", "rate_limited", "server_error", "redirect", "unexpected"),
         ]
         title, pages = self.provider.title, entry.get("pages", {})
         told = partial(_told, filters)
@@ -304,15 +277,11 @@ class Streams:
             told(f"response is not mapping or not ({good})", "RETRY", incomplete)
         if "cursor" in pages and "more" in pages:
             goes_on = f"({self._text(pages['more'])}) and not ({self._text(pages['next'])})"
-            told(
-                goes_on, "FAIL", f"{title} pages its list without a cursor, which is not supported."
-            )
+            told(goes_on, "FAIL", f"{title} pages its list without a cursor, which is not supported.")
         return {
             "type": "DefaultErrorHandler",
             "max_retries": tries,
-            "backoff_strategies": [
-                *_common("backoff", "retry_after", "ratelimit_reset", "exponential")
-            ],
+            "backoff_strategies": [*_common("backoff", "retry_after", "ratelimit_reset", "exponential")],
             "response_filters": filters,
         }
 
@@ -425,12 +394,7 @@ def _by_codes(reasons: Mapping[int, str], action: Component) -> Iterator[Compone
     """One filter for all codes that mean the same."""
     for reason in dict.fromkeys(reasons.values()):
         codes = [int(code) for code, text in reasons.items() if text == reason]
-        yield {
-            "type": "HttpResponseFilter",
-            "http_codes": codes,
-            **action,
-            "error_message": reason,
-        }
+        yield {"type": "HttpResponseFilter", "http_codes": codes, **action, "error_message": reason}
 
 
 def _told(filters: list[Component], predicate: str, action: str, message: str) -> None:

@@ -11,13 +11,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft7Validator
 
-from source_recordings.expressions import (
-    BadExpression,
-    Expression,
-    Names,
-    compile_expression,
-    compile_path,
-)
+from source_recordings.expressions import BadExpression, Expression, Names, compile_expression, compile_path
 
 PROVIDERS = Path(__file__).parent / "providers"
 SCHEMA = PROVIDERS / "provider.schema.json"
@@ -274,12 +268,7 @@ class _Builder:
             credential=(f"{self.name}.{d['credential']['key']}", d["credential"]["help"]),
             streams=streams,
             ids=Ids(ids["key"], ids["of"], ids["field"], ids) if ids else None,
-            limit=Limit(
-                limit["requests"],
-                SECONDS[limit["per"]],
-                f"requests_per_{limit['per']}",
-                limit["description"],
-            )
+            limit=Limit(limit["requests"], SECONDS[limit["per"]], f"requests_per_{limit['per']}", limit["description"])
             if limit
             else None,
             quirks=self._quirks(),
@@ -298,9 +287,7 @@ class _Builder:
             value=compile_expression(entry.get("token") or entry.get("key") or "none"),
             basic=basic,
             # An answer without a token is none.
-            login=self._operation({**entry, "valid_when": entry["token"]})
-            if kind == "login"
-            else None,
+            login=self._operation({**entry, "valid_when": entry["token"]}) if kind == "login" else None,
         )
 
     def _stream(self, name: str, entry: Mapping[str, Any], streams: Mapping[str, Stream]) -> Stream:
@@ -324,11 +311,7 @@ class _Builder:
             cursor=entry.get("cursor") or (window and window["field"]),
             pages=rows.pages if rows else self._pages(entry.get("pages")),
             window=rows.window if rows else self._window(window),
-            by_id=rows.by_id
-            if rows
-            else self._operation(entry["by_id"], self._refuse())
-            if "by_id" in entry
-            else None,
+            by_id=rows.by_id if rows else self._operation(entry["by_id"], self._refuse()) if "by_id" in entry else None,
             for_each=for_each,
             keep={key: compile_expression(text) for key, text in entry.get("keep", {}).items()},
             set={key: compile_expression(text) for key, text in entry.get("set", {}).items()},
@@ -341,9 +324,7 @@ class _Builder:
         refuse: Mapping[int, str] = self.definition.get("refuse", {})
         return refuse
 
-    def _operation(
-        self, entry: Mapping[str, Any], refuse: Mapping[int, str] | None = None
-    ) -> Operation:
+    def _operation(self, entry: Mapping[str, Any], refuse: Mapping[int, str] | None = None) -> Operation:
         method = next(m for m in ("get", "post") if m in entry)
         where = entry.get("rows") or entry.get("row")
         skip = entry.get("skip", {})
@@ -354,17 +335,12 @@ class _Builder:
             template=entry[method],
             params=entry.get("params", {}),
             headers=entry.get("headers", {}),
-            json={key: compile_expression(text) for key, text in entry["json"].items()}
-            if "json" in entry
-            else None,
+            json={key: compile_expression(text) for key, text in entry["json"].items()} if "json" in entry else None,
             rows=tuple(where.split(".")) if where else (),
             is_list="rows" in entry,
             valid_when=_optional(entry, "valid_when"),
             skip=skip,
-            skip_when=tuple(
-                (compile_expression(rule["when"]), rule["reason"])
-                for rule in entry.get("skip_when", [])
-            ),
+            skip_when=tuple((compile_expression(rule["when"]), rule["reason"]) for rule in entry.get("skip_when", [])),
             refuse={**(refuse or {}), **own},
             apart=entry.get("apart"),
         )

@@ -110,8 +110,7 @@ def _as_traced(error: Exception) -> AirbyteTracedException:
     if not isinstance(error, AirbyteTracedException):
         logger.fatal("The connector met an error that it does not know.", exc_info=error)
         return AirbyteTracedException.from_exception(
-            error,
-            message=f"The connector met an error that it does not know: {type(error).__name__}.",
+            error, message=f"The connector met an error that it does not know: {type(error).__name__}."
         )
     if error.failure_type == FailureType.config_error and not isinstance(error, UserError):
         return UserError(str(error), internal_message=error.internal_message)

@@ -5,12 +5,7 @@ from collections.abc import Iterator, Mapping
 from queue import Queue
 from typing import Any
 
-from airbyte_cdk import (
-    AirbyteTracedException,
-    ConcurrentSource,
-    ConnectorStateManager,
-    InMemoryMessageRepository,
-)
+from airbyte_cdk import AirbyteTracedException, ConcurrentSource, ConnectorStateManager, InMemoryMessageRepository
 from airbyte_cdk.models import (
     AirbyteCatalog,
     AirbyteConnectionStatus,
@@ -58,9 +53,7 @@ class SourceRecordings(BaseSource):
         self._config = config or {}
         self._state = state
         self._queue: Queue[Any] = Queue(maxsize=10_000)
-        self.message_repository = ConcurrentMessageRepository(
-            self._queue, InMemoryMessageRepository()
-        )
+        self.message_repository = ConcurrentMessageRepository(self._queue, InMemoryMessageRepository())
 
     def spec(self, logger: logging.Logger) -> ConnectorSpecification:
         return ConnectorSpecification(
@@ -81,9 +74,7 @@ class SourceRecordings(BaseSource):
             by_ids = bool(provider.ids and section.get(provider.ids.key))
             for stream in provider.offered(section):
                 none = WindowPartitions(provider, stream, list, lambda _: [])
-                as_cdk = as_cdk_stream(
-                    stream, none, None, self.message_repository, incremental=not by_ids
-                )
+                as_cdk = as_cdk_stream(stream, none, None, self.message_repository, incremental=not by_ids)
                 found.append(as_cdk.as_airbyte_stream())
         return AirbyteCatalog(streams=found)
 

@@ -9,9 +9,7 @@ from source_recordings.provider import Provider, load_yaml
 
 DOCUMENTATION_URL = "https://docs.airbyte.com/integrations/sources/recordings"
 
-HTTPS_OR_LOOPBACK = (
-    r"^(https://[^/?#@\s]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?)(/[^?#\s]*)?$"
-)
+HTTPS_OR_LOOPBACK = r"^(https://[^/?#@\s]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?)(/[^?#\s]*)?$"
 
 
 def build_spec(providers: Mapping[str, Provider]) -> dict[str, Any]:
@@ -27,8 +25,7 @@ def _section(provider: Provider, order: int) -> dict[str, Any]:
     off = {"type": "string", "const": "disabled", "default": "disabled", "order": 0}
     on = {"type": "string", "const": "enabled", "default": "enabled", "order": 0}
     properties = {
-        name: {**form, "order": number}
-        for number, (name, form) in enumerate(_properties(provider).items(), start=1)
+        name: {**form, "order": number} for number, (name, form) in enumerate(_properties(provider).items(), start=1)
     }
     properties["base_url"] |= {
         "pattern": HTTPS_OR_LOOPBACK,
@@ -43,12 +40,7 @@ def _section(provider: Provider, order: int) -> dict[str, Any]:
         "always_show": True,
         "default": {"connection": "disabled"},
         "oneOf": [
-            {
-                "type": "object",
-                "title": "Not used",
-                "required": ["connection"],
-                "properties": {"connection": off},
-            },
+            {"type": "object", "title": "Not used", "required": ["connection"], "properties": {"connection": off}},
             {
                 "type": "object",
                 "title": "Connected",

@@ -121,11 +121,7 @@ class WindowCursor(Cursor):
     """The state of a stream: which windows are done, and what in them is settled."""
 
     def __init__(
-        self,
-        stream_name: str,
-        windows: Windows,
-        messages: MessageRepository,
-        states: ConnectorStateManager,
+        self, stream_name: str, windows: Windows, messages: MessageRepository, states: ConnectorStateManager
     ) -> None:
         self._name = stream_name
         self._windows = windows

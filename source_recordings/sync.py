@@ -110,11 +110,7 @@ class Sync:
             return as_cdk_stream(stream, partitions, None, messages, incremental=False)
         windows = self.windows(provider, stream, _state_of(configured, states))
         jobs = Jobs(
-            connection,
-            stream,
-            tally,
-            deliver,
-            lambda key, time: time is not None and (key, time) in windows.settled,
+            connection, stream, tally, deliver, lambda key, time: time is not None and (key, time) in windows.settled
         )
         cursor = WindowCursor(stream.name, windows, messages, states)
         reader = Reader(jobs, windows, cursor.save)
@@ -144,23 +140,13 @@ class Sync:
             windows = self.windows(connection.provider, stream, {})
         return Reader(Jobs(connection, stream, tally, None), windows, lambda _: None)
 
-    def _connect(
-        self, provider: Provider, section: Mapping[str, Any], names: set[str], tries: int
-    ) -> Connection:
+    def _connect(self, provider: Provider, section: Mapping[str, Any], names: set[str], tries: int) -> Connection:
         limit = provider.limit
-        pace = (
-            Pace(int(section.get(limit.key) or limit.requests), limit.seconds)
-            if limit
-            else Pace(None)
-        )
+        pace = Pace(int(section.get(limit.key) or limit.requests), limit.seconds) if limit else Pace(None)
         client = Client(provider, section, self._gate, self._workers, pace)
         if client.auth and client.auth.login:
             client.login = Login(log_in(client, provider, client.auth.login, tries))
-        pools = Pools(
-            Pool(self._workers, provider.name),
-            Pool(self._workers, f"files-{provider.name}"),
-            self._workers,
-        )
+        pools = Pools(Pool(self._workers, provider.name), Pool(self._workers, f"files-{provider.name}"), self._workers)
         by_id = bool(provider.ids and section.get(provider.ids.key))
         uses = Counter(
             id(operation)
@@ -170,9 +156,7 @@ class Sync:
         )
         return Connection(provider, section, client, Answers(), pools, uses, tries)
 
-    def _deliver(
-        self, connection: Connection, stream: Stream, tally: Tally, *, with_files: bool
-    ) -> Deliver | None:
+    def _deliver(self, connection: Connection, stream: Stream, tally: Tally, *, with_files: bool) -> Deliver | None:
         if not stream.file:
             return None
         client, provider = connection.client, connection.provider
@@ -180,9 +164,7 @@ class Sync:
         endpoint = Endpoint(provider, operation, stream.name, tally, about_one=True)
 
         def get(url: str, headers: Mapping[str, str]) -> requests.Response | None:
-            response: requests.Response | None = ask(
-                Download(client, endpoint, Request("GET", url, headers))
-            ).value
+            response: requests.Response | None = ask(Download(client, endpoint, Request("GET", url, headers))).value
             return response
 
         files = self._files.of(provider, stream, client.base_url, get, include_files=with_files)
@@ -211,9 +193,7 @@ def _operations(provider: Provider, stream: Stream, *, by_id: bool) -> Iterator[
         yield stream.operation
 
 
-def _state_of(
-    configured: ConfiguredAirbyteStream, states: ConnectorStateManager
-) -> Mapping[str, Any]:
+def _state_of(configured: ConfiguredAirbyteStream, states: ConnectorStateManager) -> Mapping[str, Any]:
     """Full refresh reads everything, whatever state it is given."""
     if configured.sync_mode == SyncMode.full_refresh:
         return {}

@@ -27,9 +27,7 @@ HOSTS = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-snapshots", action="store_true", help="Write unit_tests/snapshots/ anew."
-    )
+    parser.addoption("--update-snapshots", action="store_true", help="Write unit_tests/snapshots/ anew.")
 
 
 @pytest.fixture

@@ -42,10 +42,7 @@ SECTIONS: dict[str, Row] = {
     "amigo": {"api_key": SECRETS["amigo"], "workspace_id": WORKSPACE},
     "quo": {"api_key": SECRETS["quo"]},
     "bota": {"api_key": SECRETS["bota"]},
-    "tether": {
-        "base_url": TETHER,
-        "credentials": {"auth_type": "token", "access_token": SECRETS["tether"]},
-    },
+    "tether": {"base_url": TETHER, "credentials": {"auth_type": "token", "access_token": SECRETS["tether"]}},
 }
 LOGIN = {"auth_type": "login", "email": "reader@example.com", "password": PASSWORD}
 HEADERS = {
@@ -151,8 +148,7 @@ class Output:
         return [
             trace["stream_status"]["status"]
             for trace in self.of("TRACE")
-            if trace["type"] == "STREAM_STATUS"
-            and trace["stream_status"]["stream_descriptor"]["name"] == stream
+            if trace["type"] == "STREAM_STATUS" and trace["stream_status"]["stream_descriptor"]["name"] == stream
         ]
 
     def ended(self, stream: str) -> str:
@@ -243,11 +239,7 @@ class Connector:
         return self.command("discover", "--config", self.file("config.json", config))
 
     def read(
-        self,
-        config: Row,
-        *streams: str,
-        sync_mode: str = "full_refresh",
-        state: list[Row] | None = None,
+        self, config: Row, *streams: str, sync_mode: str = "full_refresh", state: list[Row] | None = None
     ) -> Output:
         arguments = ["--config", self.file("config.json", config)]
         arguments += ["--catalog", self.file("catalog.json", catalog(streams, sync_mode))]
@@ -299,12 +291,7 @@ LISTS = [
             "continuation_token": None,
         },
     ),
-    Case(
-        "quo",
-        "quo_calls",
-        f"{QUO}/calls",
-        {"data": [{"id": "AC1", "createdAt": CREATED}], "nextCursor": None},
-    ),
+    Case("quo", "quo_calls", f"{QUO}/calls", {"data": [{"id": "AC1", "createdAt": CREATED}], "nextCursor": None}),
     Case(
         "bota",
         "bota_recordings",
@@ -355,11 +342,7 @@ DETAILS = [
         by_id="AC1",
     ),
     Case(
-        "bota",
-        "bota_recordings",
-        f"{BOTA}/v1/recordings/rec_1",
-        {"id": "rec_1", "created_at": CREATED},
-        by_id="rec_1",
+        "bota", "bota_recordings", f"{BOTA}/v1/recordings/rec_1", {"id": "rec_1", "created_at": CREATED}, by_id="rec_1"
     ),
     Case(
         "tether",

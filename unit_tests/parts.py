@@ -44,10 +44,7 @@ def a_provider(**more: Any) -> Provider:
 
 
 def a_client(
-    provider: Provider | None = None,
-    *,
-    gate: threading.BoundedSemaphore | None = None,
-    **config: Any,
+    provider: Provider | None = None, *, gate: threading.BoundedSemaphore | None = None, **config: Any
 ) -> Client:
     section = {"base_url": HOST, "api_key": "key", **config}
     gate = gate or threading.BoundedSemaphore(8)
@@ -55,14 +52,10 @@ def a_client(
 
 
 def an_endpoint(an_operation: Operation | None = None, **more: Any) -> Endpoint:
-    return Endpoint(
-        a_provider(), an_operation or operation(), "quo_calls", Tally("quo_calls"), **more
-    )
+    return Endpoint(a_provider(), an_operation or operation(), "quo_calls", Tally("quo_calls"), **more)
 
 
-def an_asking(
-    endpoint: Endpoint | None = None, url: str = URL, client: Client | None = None
-) -> Asking:
+def an_asking(endpoint: Endpoint | None = None, url: str = URL, client: Client | None = None) -> Asking:
     return Asking(client or a_client(), endpoint or an_endpoint(), Request("GET", url))
 
 
@@ -70,11 +63,7 @@ class Answering(Asking):
     """A request whose replies come from a function and not from a host."""
 
     def __init__(
-        self,
-        reply: Callable[[], Reply],
-        endpoint: Endpoint | None = None,
-        url: str = URL,
-        client: Client | None = None,
+        self, reply: Callable[[], Reply], endpoint: Endpoint | None = None, url: str = URL, client: Client | None = None
     ) -> None:
         super().__init__(client or a_client(), endpoint or an_endpoint(), Request("GET", url))
         self._reply = reply

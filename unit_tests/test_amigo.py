@@ -19,31 +19,20 @@ def page(rows: list[Row], total: int) -> Row:
     return {"items": rows, "total": total, "has_more": False, "continuation_token": None}
 
 
-def test_calls_are_listed_by_day_in_pages_of_100(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_calls_are_listed_by_day_in_pages_of_100(connector: Connector, api: requests_mock.Mocker) -> None:
     """date_from/date_to are whole days of an unknown time zone -> a day more on either side, the rest dropped here."""
     inside = call(1, started_at="2024-03-01T00:00:00+00:00")
-    outside = [
-        call(2, started_at="2024-02-29T23:59:59.999999Z"),
-        call(3, started_at="2024-03-08T00:00:00Z"),
-    ]
+    outside = [call(2, started_at="2024-02-29T23:59:59.999999Z"), call(3, started_at="2024-03-08T00:00:00Z")]
     api.get(CALLS, json=page([outside[1], inside, outside[0]], 3))
 
     output = connector.read(config("amigo"), "amigo_calls")
 
     assert output.records("amigo_calls") == [inside]
     (request,) = api.request_history
-    assert request.qs == {
-        "limit": ["100"],
-        "date_from": ["2024-02-29"],
-        "date_to": ["2024-03-09"],
-    }
+    assert request.qs == {"limit": ["100"], "date_from": ["2024-02-29"], "date_to": ["2024-03-09"]}
 
 
-def test_pages_overlap_by_one_row_and_end_at_total(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_pages_overlap_by_one_row_and_end_at_total(connector: Connector, api: requests_mock.Mocker) -> None:
     """offset pages shift when rows come or go -> each page begins with the last row of the one before."""
     rows = [call(number) for number in range(150)]
     api.get(CALLS, [{"json": page(rows[:100], 150)}, {"json": page(rows[99:], 150)}])
@@ -58,12 +47,7 @@ def test_details_are_asked_for_calls_with_a_recording_and_a_sid(
     connector: Connector, api: requests_mock.Mocker
 ) -> None:
     """has_recording is true, false or null and call_sid nullable -> only the calls that can have one cost a request."""
-    calls = [
-        call(1),
-        call(2, has_recording=False),
-        call(3, has_recording=None),
-        call(4, call_sid=None),
-    ]
+    calls = [call(1), call(2, has_recording=False), call(3, has_recording=None), call(4, call_sid=None)]
     del calls[3]["call_sid"]
     api.get(CALLS, json=page(calls, 4))
     api.get(f"{RECORDINGS}/CA1/metadata", json={"call_sid": "CA1", "tts_provider": "音声"})
@@ -79,9 +63,7 @@ def test_details_are_asked_for_calls_with_a_recording_and_a_sid(
     ]
 
 
-def test_what_has_no_recording_now_is_skipped_and_counted(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_what_has_no_recording_now_is_skipped_and_counted(connector: Connector, api: requests_mock.Mocker) -> None:
     """404 not there (yet), 422 no such sid, 202 archived and being restored -> skips, in one line, not errors."""
     sids = [f"CA{number}" for number in range(1, 6)]
     api.get(CALLS, json=page([call(number) for number in range(1, 6)], 5))
@@ -95,18 +77,14 @@ def test_what_has_no_recording_now_is_skipped_and_counted(
     output = connector.read(config("amigo"), "amigo_recording_urls")
 
     assert (output.exit_code, output.errors) == (0, [])
-    assert output.records("amigo_recording_urls") == [
-        {"call_sid": "CA5", "call_started_at": CREATED}
-    ]
+    assert output.records("amigo_recording_urls") == [{"call_sid": "CA5", "call_started_at": CREATED}]
     assert api.call_count == 1 + len(sids)
     (summary,) = [line for line in output.logs() if "skipped" in line]
     assert "amigo_recording_urls skipped 4" in summary
     assert "archived" in summary and "no recording" in summary
 
 
-def test_skips_are_said_once_and_not_once_per_call(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_skips_are_said_once_and_not_once_per_call(connector: Connector, api: requests_mock.Mocker) -> None:
     """Contract: one summary line per stream -> a log of 100,000 calls is not 30,000 lines of "no recording"."""
     api.get(CALLS, json=page([call(number) for number in range(30)], 30))
     api.get(requests_mock.ANY, status_code=404, json={"detail": "Recording not found"})
@@ -125,9 +103,7 @@ def test_recording_not_configured_ends_the_stream_after_a_few_tries(
     api.get(requests_mock.ANY, status_code=503, json={"detail": "Call recording not configured"})
     api.get(CALLS, json=page([call(number) for number in range(100)], 100))
 
-    output = connector.read(
-        {**config("amigo"), "num_workers": 2}, "amigo_recording_metadata", "amigo_calls"
-    )
+    output = connector.read({**config("amigo"), "num_workers": 2}, "amigo_recording_metadata", "amigo_calls")
 
     assert output.ended("amigo_recording_metadata") == "INCOMPLETE"
     assert output.ended("amigo_calls") == "COMPLETE"
@@ -137,9 +113,7 @@ def test_recording_not_configured_ends_the_stream_after_a_few_tries(
     assert api.call_count < 60, "not one request and its retries per call"
 
 
-def test_a_passing_503_is_no_config_error(
-    connector: Connector, api: requests_mock.Mocker, naps: list[float]
-) -> None:
+def test_a_passing_503_is_no_config_error(connector: Connector, api: requests_mock.Mocker, naps: list[float]) -> None:
     url = f"{RECORDINGS}/CA1/metadata"
     api.get(url, [{"status_code": 503}, {"status_code": 503}, {"json": {"call_sid": "CA1"}}])
 
@@ -150,9 +124,7 @@ def test_a_passing_503_is_no_config_error(
     assert len(naps) == 2
 
 
-def test_with_sids_only_the_recordings_endpoints_are_asked(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_with_sids_only_the_recordings_endpoints_are_asked(connector: Connector, api: requests_mock.Mocker) -> None:
     """Contract: with call_sids no listing, no amigo_calls, full refresh only."""
     settings = config(amigo={"call_sids": ["CA1", "CA2"]})
     api.get(requests_mock.ANY, status_code=404)
@@ -168,9 +140,7 @@ def test_with_sids_only_the_recordings_endpoints_are_asked(
         assert stream["supported_sync_modes"] == ["full_refresh"]
         assert sorted(row["call_sid"] for row in output.records(name)) == ["CA1", "CA2"]
     assert sorted(request.path for request in api.request_history) == [
-        f"/v1/{WORKSPACE}/recordings/{sid}/{kind}"
-        for sid in ("CA1", "CA2")
-        for kind in ("metadata", "urls")
+        f"/v1/{WORKSPACE}/recordings/{sid}/{kind}" for sid in ("CA1", "CA2") for kind in ("metadata", "urls")
     ]
 
 

@@ -48,9 +48,7 @@ class Asked:
         self.status = 200
         self.apart: Apart | None = None
 
-    def asking(
-        self, url: str = URL, endpoint: Endpoint | None = None, *, anew: bool = False
-    ) -> Any:
+    def asking(self, url: str = URL, endpoint: Endpoint | None = None, *, anew: bool = False) -> Any:
         def reply() -> Reply:
             self.urls.append(url)
             sleep(0.005)
@@ -234,10 +232,7 @@ def test_nobody_waits_for_ever_when_the_disk_is_full(answers: Answers) -> None:
     woken = threading.Event()
     waits.when_done(woken.set)
     host.status = 200
-    with (
-        patch("os.pwrite", side_effect=OSError(errno.ENOSPC, "")),
-        pytest.raises(UserError),
-    ):
+    with patch("os.pwrite", side_effect=OSError(errno.ENOSPC, "")), pytest.raises(UserError):
         first.once()
     first.release()
     assert woken.is_set()
@@ -246,14 +241,8 @@ def test_nobody_waits_for_ever_when_the_disk_is_full(answers: Answers) -> None:
 # --- JSON -----------------------------------------------------------------------------------
 
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4)
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
     max_leaves=12,
 )
 

@@ -11,29 +11,17 @@ TRANSCRIPTIONS = f"{BIRD}/workspaces/{WORKSPACE}/transcriptions"
 HARD_TOKEN = "a+b/c==&limit=1"
 
 
-def test_recordings_are_listed_by_date_in_pages_of_99(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_recordings_are_listed_by_date_in_pages_of_99(connector: Connector, api: requests_mock.Mocker) -> None:
     """limit is 1 to 99, startAt/endAt are date-times, pageToken continues -> each goes out once, exactly."""
     rows = [{"id": f"r{number}", "createdAt": CREATED} for number in range(3)]
-    api.get(
-        RECORDINGS,
-        [
-            {"json": {"results": rows[:2], "nextPageToken": HARD_TOKEN}},
-            {"json": {"results": rows[2:]}},
-        ],
-    )
+    api.get(RECORDINGS, [{"json": {"results": rows[:2], "nextPageToken": HARD_TOKEN}}, {"json": {"results": rows[2:]}}])
 
     output = connector.read(config("bird"), "bird_recordings")
 
     assert output.records("bird_recordings") == rows
     first, second = api.request_history
     assert first.method == "GET" and first.body is None
-    window = {
-        "limit": ["99"],
-        "startAt": ["2024-03-01T00:00:00.000000Z"],
-        "endAt": ["2024-03-08T00:00:00.000000Z"],
-    }
+    window = {"limit": ["99"], "startAt": ["2024-03-01T00:00:00.000000Z"], "endAt": ["2024-03-08T00:00:00.000000Z"]}
     assert first.qs == window
     assert second.qs == {**window, "pageToken": [HARD_TOKEN]}
 
@@ -47,15 +35,10 @@ def test_an_empty_token_ends_the_list(connector: Connector, api: requests_mock.M
     assert api.call_count == 2
 
 
-def test_transcriptions_have_no_date_filter_so_none_is_sent(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_transcriptions_have_no_date_filter_so_none_is_sent(connector: Connector, api: requests_mock.Mocker) -> None:
     """List transcriptions documents limit and pageToken only -> nothing else is sent -> the dates apply here."""
     inside = {"id": "t1", "recordingId": "r1", "updatedAt": CREATED}
-    outside = [
-        {"id": "t0", "updatedAt": "2024-02-29T23:59:59.999Z"},
-        {"id": "t2", "updatedAt": END},
-    ]
+    outside = [{"id": "t0", "updatedAt": "2024-02-29T23:59:59.999Z"}, {"id": "t2", "updatedAt": END}]
     api.get(TRANSCRIPTIONS, json={"results": [outside[0], inside, outside[1]]})
 
     output = connector.read(config("bird"), "bird_transcriptions")
@@ -102,14 +85,10 @@ def test_ids_are_quoted_in_the_path(connector: Connector, api: requests_mock.Moc
 
     connector.read(config(bird={"recording_ids": ["a%2F..b;c=ü"]}), "bird_recordings")
 
-    assert [request.url for request in api.request_history] == [
-        f"{RECORDINGS}/a%252F..b%3Bc%3D%C3%BC"
-    ]
+    assert [request.url for request in api.request_history] == [f"{RECORDINGS}/a%252F..b%3Bc%3D%C3%BC"]
 
 
-def test_an_unknown_workspace_is_a_config_error(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_an_unknown_workspace_is_a_config_error(connector: Connector, api: requests_mock.Mocker) -> None:
     """A list answers 404 for a workspace only -> it is not the "no recording" of the details."""
     api.get(RECORDINGS, status_code=404, json={"code": "NotFound", "message": "no such workspace"})
 

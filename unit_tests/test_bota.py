@@ -54,9 +54,7 @@ def test_the_offset_revision(connector: Connector, api: requests_mock.Mocker) ->
     assert not any("cursor" in request.qs for request in api.request_history)
 
 
-def test_the_list_ends_early_where_it_is_older_than_wanted(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_the_list_ends_early_where_it_is_older_than_wanted(connector: Connector, api: requests_mock.Mocker) -> None:
     """No date filter, created_at descending -> a page that ends in older rows is the last; newer ones are dropped."""
     rows = [
         recording(1, created_at="2024-03-09T00:00:00Z"),
@@ -85,9 +83,7 @@ def test_one_odd_old_row_ends_nothing(connector: Connector, api: requests_mock.M
     assert [row["id"] for row in output.records("bota_recordings")] == ["rec_1", "rec_3"]
 
 
-def test_a_recording_without_a_time_is_not_lost(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_recording_without_a_time_is_not_lost(connector: Connector, api: requests_mock.Mocker) -> None:
     rows = [recording(1, created_at=None), recording(2)]
     api.get(RECORDINGS, json={"data": rows, "has_more": False})
 
@@ -96,15 +92,9 @@ def test_a_recording_without_a_time_is_not_lost(
     assert output.records("bota_recordings") == [without_nulls(row) for row in rows]
 
 
-def test_transcriptions_of_the_recordings_that_name_one(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_transcriptions_of_the_recordings_that_name_one(connector: Connector, api: requests_mock.Mocker) -> None:
     """transcription_id is null before there is one -> one request each where there is -> 404 is a skip."""
-    rows = [
-        recording(1, transcription_id="txn_1"),
-        recording(2),
-        recording(3, transcription_id="txn_3"),
-    ]
+    rows = [recording(1, transcription_id="txn_1"), recording(2), recording(3, transcription_id="txn_3")]
     api.get(RECORDINGS, json={"data": rows, "has_more": False})
     api.get(f"{TRANSCRIPTIONS}/txn_1", json={"id": "txn_1", "segments": None})
     api.get(f"{TRANSCRIPTIONS}/txn_3", status_code=404, json={"error": {"code": "not_found"}})
@@ -118,9 +108,7 @@ def test_transcriptions_of_the_recordings_that_name_one(
     assert ["bota_transcriptions skipped 1" in x for x in output.logs() if "skip" in x] == [True]
 
 
-def test_with_ids_only_the_get_endpoints_are_asked(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_with_ids_only_the_get_endpoints_are_asked(connector: Connector, api: requests_mock.Mocker) -> None:
     """Contract: with recording_ids no listing, full refresh only."""
     settings = config(bota={"recording_ids": ["rec_1", "rec_2", "rec_3"]})
     api.get(f"{RECORDINGS}/rec_1", json=recording(1, transcription_id="txn_1"))
@@ -165,9 +153,7 @@ def test_a_429_waits_until_the_reset_and_a_500_does_not(
 
 
 @pytest.mark.parametrize("token", ["", None])
-def test_an_empty_cursor_is_none(
-    token: str | None, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_an_empty_cursor_is_none(token: str | None, connector: Connector, api: requests_mock.Mocker) -> None:
     api.get(RECORDINGS, json={"data": [recording(1)], "has_more": False, "next_cursor": token})
 
     assert connector.read(config("bota"), "bota_recordings").exit_code == 0

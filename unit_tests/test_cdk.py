@@ -80,13 +80,7 @@ class TestContracts:
     def test_base_source(self) -> None:
         """source.py's commands are these, and the entrypoint calls them so."""
         assert {"spec", "check", "discover", "read"} <= set(dir(cdk.BaseSource))
-        assert list(signature(cdk.BaseSource.read).parameters) == [
-            "self",
-            "logger",
-            "config",
-            "catalog",
-            "state",
-        ]
+        assert list(signature(cdk.BaseSource.read).parameters) == ["self", "logger", "config", "catalog", "state"]
 
     def test_concurrent_message_repository(self) -> None:
         """What it is told goes into the queue of the concurrent source, in order."""
@@ -118,9 +112,7 @@ class TestContracts:
     def test_partition_generator(self) -> None:
         assert cdk.PartitionGenerator.__abstractmethods__ == {"generate"}
 
-    @pytest.mark.parametrize(
-        "text", ["2026-11-20T08:30:00Z", "2026-11-20T10:30:00+0200", "2026-11-20 08:30:00"]
-    )
+    @pytest.mark.parametrize("text", ["2026-11-20T08:30:00Z", "2026-11-20T10:30:00+0200", "2026-11-20 08:30:00"])
     def test_ab_datetime_parse(self, text: str) -> None:
         """A time without a zone is UTC; what is none is a ValueError."""
         assert cdk.ab_datetime_parse(text) == datetime(2026, 11, 20, 8, 30, tzinfo=timezone.utc)
@@ -134,14 +126,7 @@ class TestContracts:
     def test_get_secrets(self) -> None:
         """The values of what the spec calls secret, also within a choice."""
         secret = {"type": "string", "airbyte_secret": True}
-        spec = {
-            "properties": {
-                "quo": {
-                    "type": "object",
-                    "properties": {"api_key": secret, "x": {"type": "string"}},
-                }
-            }
-        }
+        spec = {"properties": {"quo": {"type": "object", "properties": {"api_key": secret, "x": {"type": "string"}}}}}
         assert cdk.get_secrets(spec, {"quo": {"api_key": "KEY", "x": "y"}}) == ["KEY"]
 
     def test_update_and_add_to_secrets(self) -> None:

@@ -16,9 +16,7 @@ ALL = [case.provider for case in FIRST]
 
 
 @every_provider
-def test_one_small_request_is_enough(
-    case: Case, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_one_small_request_is_enough(case: Case, connector: Connector, api: requests_mock.Mocker) -> None:
     """A cheap authenticated request -> one row of the listing, no page more."""
     more = {"nextPageToken": "x", "nextCursor": "x", "next_cursor": "x", "has_more": True}
     api.get(case.url, json={**case.answer, **more, "total": 5000})
@@ -32,9 +30,7 @@ def test_one_small_request_is_enough(
 
 
 @every_provider
-def test_an_empty_account_is_fine(
-    case: Case, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_an_empty_account_is_fine(case: Case, connector: Connector, api: requests_mock.Mocker) -> None:
     empty = {key: [] if isinstance(v, list) else v for key, v in case.answer.items()}
     api.get(case.url, json={**empty, **({"total": 0} if "total" in empty else {})})
 
@@ -92,11 +88,7 @@ def test_a_failure_names_the_provider_and_takes_one_request(
     ids=["401", "no host", "TLS", "302"],
 )
 def test_a_failure_says_which_key_to_check(
-    case: Case,
-    fault: str,
-    key: dict[str, str],
-    connector: Connector,
-    api: requests_mock.Mocker,
+    case: Case, fault: str, key: dict[str, str], connector: Connector, api: requests_mock.Mocker
 ) -> None:
     api.get(case.url, **FAULTS[fault])
 
@@ -106,9 +98,7 @@ def test_a_failure_says_which_key_to_check(
 
 
 @pytest.mark.parametrize("case", [LISTS[0], LISTS[2]], ids=["bird", "amigo"])
-def test_an_unknown_workspace_is_called_so(
-    case: Case, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_an_unknown_workspace_is_called_so(case: Case, connector: Connector, api: requests_mock.Mocker) -> None:
     api.get(case.url, status_code=404)
 
     message = connector.check(config(case.provider)).connection["message"]
@@ -116,9 +106,7 @@ def test_an_unknown_workspace_is_called_so(
     assert f"`{case.provider}.workspace_id`" in message
 
 
-def test_all_that_failed_are_reported_together(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_all_that_failed_are_reported_together(connector: Connector, api: requests_mock.Mocker) -> None:
     """Five accounts -> five requests -> one message with everything to repair, not one a run."""
     for case in FIRST:
         api.get(case.url, status_code=401)
@@ -135,9 +123,7 @@ def test_all_that_failed_are_reported_together(
 
 
 @pytest.mark.parametrize("case", [DETAILS[0], DETAILS[1], DETAILS[3], *DETAILS[5:]], ids=str)
-def test_with_ids_the_first_one_is_asked_for(
-    case: Case, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_with_ids_the_first_one_is_asked_for(case: Case, connector: Connector, api: requests_mock.Mocker) -> None:
     """Contract: an id list uses the get endpoints only -> so does check, with a single id."""
     settings = case.config
     assert case.by_id
@@ -153,9 +139,7 @@ def test_with_ids_the_first_one_is_asked_for(
     assert [request.url for request in api.request_history] == [case.url]
 
 
-def test_a_first_id_without_a_recording_is_no_failure(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_first_id_without_a_recording_is_no_failure(connector: Connector, api: requests_mock.Mocker) -> None:
     """404 of a detail means that there is no recording (any more) -> host, key and workspace are fine."""
     case = DETAILS[3]
     api.get(case.url, status_code=404)
@@ -163,9 +147,7 @@ def test_a_first_id_without_a_recording_is_no_failure(
     assert connector.check(case.config).connection["status"] == "SUCCEEDED"
 
 
-def test_a_good_login_is_a_login_and_a_request(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_good_login_is_a_login_and_a_request(connector: Connector, api: requests_mock.Mocker) -> None:
     api.post(f"{TETHER}/api/auth/login", json={"token": "t0ken"})
     api.get(LISTS[5].url, json=LISTS[5].answer)
 
@@ -190,9 +172,7 @@ def test_a_refused_login_is_called_so(
     assert (api.call_count, naps) == (1, [])
 
 
-def test_a_message_is_a_sentence_without_internals(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_message_is_a_sentence_without_internals(connector: Connector, api: requests_mock.Mocker) -> None:
     for case in FIRST:
         api.get(case.url, status_code=500, text="<html>stack</html>")
 

@@ -80,9 +80,7 @@ class TestReached:
         assert found.intervals() == [(START, at(4)), (at(4) + MICRO, END)]
 
     @pytest.mark.parametrize("hours", [None, -1, 11])
-    def test_a_failed_one_whose_time_is_elsewhere_holds_the_window_open(
-        self, hours: float | None
-    ) -> None:
+    def test_a_failed_one_whose_time_is_elsewhere_holds_the_window_open(self, hours: float | None) -> None:
         """What is complete of the window can't be told by time then, neither before it is done nor after."""
         found, marks = reached(2, hours, 5)
         for number in (0, 2):
@@ -151,13 +149,7 @@ class Rows(Jobs):
             ("id",),
             Operation("GET", compile_path("/calls/{id}"), "/calls/{id}"),
             compile_expression("row.final"),
-            for_each=ForEach(
-                "quo_calls",
-                compile_expression("parent.id"),
-                compile_expression("true"),
-                None,
-                (),
-            ),
+            for_each=ForEach("quo_calls", compile_expression("parent.id"), compile_expression("true"), None, ()),
         )
         provider: Provider = a_provider(streams={s.name: s for s in (calls, details)})
         client = a_client(provider)
@@ -255,9 +247,7 @@ def test_a_config_error_ends_the_window_at_once(pools: Pools) -> None:
     assert saved.intervals == []
 
 
-def test_a_reader_that_is_abandoned_saves_nothing_more(
-    pools: Pools, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reader_that_is_abandoned_saves_nothing_more(pools: Pools, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_SECONDS", -1.0)
     windows = a_stream(START, END)
     saved = Saved(windows)

@@ -61,24 +61,12 @@ WRONG: dict[str, tuple[Row, str]] = {
     "rate is zero": (section("quo", requests_per_second=0), "`quo.requests_per_second`"),
     "rate is text": (section("bird", requests_per_second="9"), "`bird.requests_per_second`"),
     "rate is a fraction": (section("bota", requests_per_minute=1.5), "`bota.requests_per_minute`"),
-    "audio flag is text": (
-        section("tether", include_audio_data="yes"),
-        "`tether.include_audio_data`",
-    ),
+    "audio flag is text": (section("tether", include_audio_data="yes"), "`tether.include_audio_data`"),
     # Addresses
     "http": (section("bird", base_url=f"http://{VALUE}.example"), "`bird.base_url`"),
-    "http and loopback as a user": (
-        section("bird", base_url="http://localhost@evil.example"),
-        "`bird.base_url`",
-    ),
-    "http and loopback as a prefix": (
-        section("bird", base_url="http://127.0.0.1.evil.example"),
-        "`bird.base_url`",
-    ),
-    "http and localhost as a prefix": (
-        section("bird", base_url="http://localhost.evil.example"),
-        "`bird.base_url`",
-    ),
+    "http and loopback as a user": (section("bird", base_url="http://localhost@evil.example"), "`bird.base_url`"),
+    "http and loopback as a prefix": (section("bird", base_url="http://127.0.0.1.evil.example"), "`bird.base_url`"),
+    "http and localhost as a prefix": (section("bird", base_url="http://localhost.evil.example"), "`bird.base_url`"),
     "https with a user": (section("quo", base_url="https://a:b@quo.example"), "`quo.base_url`"),
     "https with a query": (section("quo", base_url="https://quo.example?x=1"), "`quo.base_url`"),
     "ftp": (section("amigo", base_url="ftp://localhost"), "`amigo.base_url`"),
@@ -113,10 +101,7 @@ WRONG: dict[str, tuple[Row, str]] = {
         section("tether", credentials={"auth_type": "login", "password": VALUE}),
         "`tether.credentials.email`",
     ),
-    "password is a number": (
-        section("tether", credentials={**LOGIN, "password": 5}),
-        "`tether.credentials.password`",
-    ),
+    "password is a number": (section("tether", credentials={**LOGIN, "password": 5}), "`tether.credentials.password`"),
     # What to sync
     "start is a day": (quo(start_date="2024-01-01"), "`start_date`"),
     "start is no text": (quo(start_date=20240101), "`start_date`"),
@@ -124,14 +109,8 @@ WRONG: dict[str, tuple[Row, str]] = {
     "start is no date": (quo(start_date="2024-02-30T00:00:00Z"), "`start_date`"),
     "end is no time": (quo(end_date="2024-01-01T25:00:00Z"), "`end_date`"),
     "end is words": (quo(end_date="yesterday"), "`end_date`"),
-    "end before start": (
-        quo(start_date="2024-01-02T00:00:00Z", end_date="2024-01-01T00:00:00Z"),
-        "`end_date`",
-    ),
-    "end at start": (
-        quo(start_date="2024-01-02T00:00:00Z", end_date="2024-01-02T00:00:00.000Z"),
-        "`end_date`",
-    ),
+    "end before start": (quo(start_date="2024-01-02T00:00:00Z", end_date="2024-01-01T00:00:00Z"), "`end_date`"),
+    "end at start": (quo(start_date="2024-01-02T00:00:00Z", end_date="2024-01-02T00:00:00.000Z"), "`end_date`"),
     "lookback is negative": (quo(lookback_days=-1), "`lookback_days`"),
     "lookback is text": (quo(lookback_days="3"), "`lookback_days`"),
     "lookback is true": (quo(lookback_days=True), "`lookback_days`"),
@@ -142,9 +121,7 @@ WRONG: dict[str, tuple[Row, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_check_says_what_is_wrong_and_asks_nobody(
-    name: str, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_check_says_what_is_wrong_and_asks_nobody(name: str, connector: Connector, api: requests_mock.Mocker) -> None:
     settings, expected = WRONG[name]
 
     output = connector.check(settings)
@@ -246,9 +223,7 @@ def test_what_is_right_is_accepted(name: str, connector: Connector) -> None:
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_what_is_right_can_be_read(
-    name: str, connector: Connector, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_right_can_be_read(name: str, connector: Connector, monkeypatch: pytest.MonkeyPatch) -> None:
     with requests_mock.Mocker() as any_host:
         monkeypatch.setattr(requests.Session, "get_adapter", lambda *_: any_host._adapter)
         any_host.get(requests_mock.ANY, json={"data": [], "nextCursor": None})

@@ -36,9 +36,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 @every_case
-def test_the_credential_is_sent_as_documented(
-    case: Case, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_the_credential_is_sent_as_documented(case: Case, connector: Connector, api: requests_mock.Mocker) -> None:
     """Bird: AccessKey <key>; Amigo, Bota and Tether: Bearer <key>; Quo: the bare key -> in Authorization, not in the URL."""
     api.get(case.url, json=case.answer)
 
@@ -50,16 +48,9 @@ def test_the_credential_is_sent_as_documented(
 
 
 @pytest.mark.parametrize("case", LISTS, ids=str)
-def test_links_in_an_answer_are_not_followed(
-    case: Case, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_links_in_an_answer_are_not_followed(case: Case, connector: Connector, api: requests_mock.Mocker) -> None:
     """A next-page link may name any host -> only tokens are used, and only as parameters."""
-    links = {
-        "next": OTHER,
-        "next_url": OTHER,
-        "links": {"next": OTHER},
-        "paging": {"next": OTHER},
-    }
+    links = {"next": OTHER, "next_url": OTHER, "links": {"next": OTHER}, "paging": {"next": OTHER}}
     headers = {"Link": f'<{OTHER}>; rel="next"'}
     api.get(case.url, json={**case.answer, **links}, headers=headers)
 
@@ -88,9 +79,7 @@ def test_a_page_token_that_looks_like_an_address_stays_a_parameter(
     assert [value] in api.request_history[-1].qs.values()
 
 
-def test_a_signature_in_a_redirect_is_not_logged(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_signature_in_a_redirect_is_not_logged(connector: Connector, api: requests_mock.Mocker) -> None:
     """Bird's get endpoint documents a 307 to the signed media URL -> its signature is a credential -> not logged."""
     case = DETAILS[0]
     signed = "https://s3.example.com/a.mp3?X-Amz-Credential=AKIA&X-Amz-Signature=0123456789abcdef"
@@ -102,9 +91,7 @@ def test_a_signature_in_a_redirect_is_not_logged(
     assert "0123456789abcdef" not in output.said
 
 
-def test_cookies_of_an_answer_are_not_logged(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_cookies_of_an_answer_are_not_logged(connector: Connector, api: requests_mock.Mocker) -> None:
     """A session cookie is as good as a key."""
     case = LISTS[2]
     headers = {"Set-Cookie": "session=topsecretcookie; HttpOnly"}
@@ -193,9 +180,7 @@ def test_a_password_is_in_no_line_of_a_failing_login(
 
 
 @pytest.mark.parametrize("status", [200, 401, 422, 500])
-def test_the_token_of_a_login_is_in_no_line(
-    status: int, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_the_token_of_a_login_is_in_no_line(status: int, connector: Connector, api: requests_mock.Mocker) -> None:
     """The JWT is not in the config, so nothing hides it by itself -> it is hidden once it is known."""
     token = "eyJhbGciOi.JIUzI1NiJ9-secret.c2ln"
     api.post(f"{TETHER}/api/auth/login", json={"token": token, "user": {}})
@@ -208,10 +193,7 @@ def test_the_token_of_a_login_is_in_no_line(
 
 
 def test_debug_output_shows_no_secret(
-    tmp_path: Path,
-    connector: Connector,
-    api: requests_mock.Mocker,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, connector: Connector, api: requests_mock.Mocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LOG_LEVEL=debug logs every request with its headers and body -> the secrets in them are hidden."""
     monkeypatch.setenv("LOG_LEVEL", "debug")
@@ -237,9 +219,7 @@ def test_debug_output_shows_no_secret(
             assert form not in output.said, form
 
 
-def test_a_key_that_no_header_can_carry_is_in_no_line(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_key_that_no_header_can_carry_is_in_no_line(connector: Connector, api: requests_mock.Mocker) -> None:
     """A key copied with its line break -> requests refuses the header and quotes it -> not with the key in it."""
     key = "copied-SECRET-key"
     case = LISTS[3]
@@ -254,11 +234,7 @@ def test_a_key_that_no_header_can_carry_is_in_no_line(
 
 @every_case
 def test_environment_proxies_and_netrc_do_not_replace_the_credential(
-    case: Case,
-    connector: Connector,
-    api: requests_mock.Mocker,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    case: Case, connector: Connector, api: requests_mock.Mocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """requests takes a login from ~/.netrc where no other auth is set -> the config's credential stands."""
     netrc = tmp_path / "netrc"

@@ -43,9 +43,7 @@ class TestMeaning:
         assert (answer.value, answer.skipped) == (GOOD, None)
         assert answer.size == len(b'{"data": [{"id": "a"}]}')
 
-    def test_a_status_of_skip_is_counted(
-        self, api: requests_mock.Mocker, lines: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_status_of_skip_is_counted(self, api: requests_mock.Mocker, lines: pytest.LogCaptureFixture) -> None:
         api.get(URL, status_code=404)
         endpoint = an_endpoint(operation(skip={404: "no recording"}))
         assert [ask(an_asking(endpoint)).skipped for _ in range(2)] == ["no recording"] * 2
@@ -58,18 +56,14 @@ class TestMeaning:
         assert ask(an_asking(an_endpoint(operation(skip_when=(rule,))))).skipped == "being restored"
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_a_rejected_credential_is_a_config_error(
-        self, api: requests_mock.Mocker, status: int
-    ) -> None:
+    def test_a_rejected_credential_is_a_config_error(self, api: requests_mock.Mocker, status: int) -> None:
         api.get(URL, status_code=status)
         with pytest.raises(UserError, match=r"`quo\.api_key`: it must be a current key"):
             ask(an_asking())
         assert api.call_count == 1
 
     @pytest.mark.parametrize("status", [402, 403, 401, 404])
-    def test_a_status_of_refuse_is_a_config_error_in_its_words(
-        self, api: requests_mock.Mocker, status: int
-    ) -> None:
+    def test_a_status_of_refuse_is_a_config_error_in_its_words(self, api: requests_mock.Mocker, status: int) -> None:
         api.get(URL, status_code=status)
         with pytest.raises(UserError, match=r"Change the plan\."):
             ask(an_asking(an_endpoint(operation(refuse={status: "Change the plan."}))))
@@ -87,9 +81,7 @@ class TestMeaning:
         assert len({r.getMessage() for r in warned}) == 1
 
     @pytest.mark.parametrize(("about_one", "answered"), [(True, False), (False, True)])
-    def test_any_other_403_is_a_config_error(
-        self, api: requests_mock.Mocker, about_one: bool, answered: bool
-    ) -> None:
+    def test_any_other_403_is_a_config_error(self, api: requests_mock.Mocker, about_one: bool, answered: bool) -> None:
         api.get(URL, status_code=403)
         with pytest.raises(UserError):
             ask(an_asking(an_endpoint(about_one=about_one, answered=answered)))
@@ -107,9 +99,7 @@ class TestMeaning:
         self, api: requests_mock.Mocker, status: int, field: str
     ) -> None:
         api.get(URL, status_code=status, json={field: "Odd thing " + "x" * 5_000})
-        with pytest.raises(
-            UnexpectedError, match=f"Quo refused .*Odd thing.*HTTP {status}"
-        ) as found:
+        with pytest.raises(UnexpectedError, match=f"Quo refused .*Odd thing.*HTTP {status}") as found:
             ask(an_asking())
         assert len(str(found.value.message)) < 400
         assert api.call_count == 1
@@ -122,10 +112,7 @@ class TestMeaning:
 
 def asked_again(endpoint_of: Any, **answer: Any) -> tuple[Explained, int]:
     """The last word about an answer that always comes, and how many tries there were."""
-    with (
-        requests_mock.Mocker() as mocker,
-        patch("requests.Session.get_adapter", lambda *_: mocker._adapter),
-    ):
+    with requests_mock.Mocker() as mocker, patch("requests.Session.get_adapter", lambda *_: mocker._adapter):
         mocker.get(URL, **answer)
         with pytest.raises((PassingError, UserError)) as caught:
             ask(an_asking(endpoint_of))
@@ -172,9 +159,7 @@ class TestTries:
 
     def test_refuse_has_the_word_after_all_tries(self) -> None:
         """A 503 may pass; if it doesn't, the documents know what it means."""
-        error, tries = asked_again(
-            an_endpoint(operation(refuse={503: "Check the thing."})), status_code=503
-        )
+        error, tries = asked_again(an_endpoint(operation(refuse={503: "Check the thing."})), status_code=503)
         assert tries == TRIES
         assert isinstance(error, UserError) and error.message == "Check the thing."
 
@@ -188,9 +173,7 @@ class TestTries:
             (requests.exceptions.ChunkedEncodingError("cut"), "ChunkedEncodingError"),
         ],
     )
-    def test_a_network_error_is_told_in_words(
-        self, error: requests.RequestException, said: str
-    ) -> None:
+    def test_a_network_error_is_told_in_words(self, error: requests.RequestException, said: str) -> None:
         found, tries = asked_again(an_endpoint(), exc=error)
         assert tries == TRIES
         assert said in str(found.message)
@@ -208,10 +191,7 @@ class TestSlowDown:
         asking = an_asking()
         assert all(isinstance(asking.once(), Later) for _ in range(900))
         over = monotonic() + RATE_LIMITED_SECONDS + 1
-        with (
-            patch.object(module, "monotonic", lambda: over),
-            pytest.raises(PassingError, match="slow down"),
-        ):
+        with patch.object(module, "monotonic", lambda: over), pytest.raises(PassingError, match="slow down"):
             asking.once()
 
     def test_the_count_of_failures_begins_anew_after_a_429(self, api: requests_mock.Mocker) -> None:
@@ -221,16 +201,12 @@ class TestSlowDown:
         assert ask(an_asking()).value == GOOD
 
     @pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset"])
-    def test_it_waits_as_long_as_it_is_told(
-        self, api: requests_mock.Mocker, naps: list[float], header: str
-    ) -> None:
+    def test_it_waits_as_long_as_it_is_told(self, api: requests_mock.Mocker, naps: list[float], header: str) -> None:
         api.get(URL, [{"status_code": 429, "headers": {header: "17"}}, {"json": GOOD}])
         ask(an_asking())
         assert [17 <= nap <= 18 for nap in naps] == [True]
 
-    def test_the_wait_grows_and_stops_growing(
-        self, api: requests_mock.Mocker, naps: list[float]
-    ) -> None:
+    def test_the_wait_grows_and_stops_growing(self, api: requests_mock.Mocker, naps: list[float]) -> None:
         api.get(URL, [*[{"status_code": 429}] * 12, {"json": GOOD}])
         ask(an_asking())
         assert naps[:5] == sorted(naps[:5])
@@ -238,11 +214,7 @@ class TestSlowDown:
 
     @pytest.mark.parametrize(
         ("status", "header", "counts"),
-        [
-            (503, "Retry-After", True),
-            (500, "Retry-After", False),
-            (503, "X-RateLimit-Reset", False),
-        ],
+        [(503, "Retry-After", True), (500, "Retry-After", False), (503, "X-RateLimit-Reset", False)],
     )
     def test_a_header_counts_only_where_the_answer_asks_to_wait(
         self, api: requests_mock.Mocker, naps: list[float], status: int, header: str, counts: bool
@@ -253,23 +225,9 @@ class TestSlowDown:
         assert (naps[0] >= 40) is counts
 
     @pytest.mark.parametrize(
-        "value",
-        [
-            "",
-            "soon",
-            "-5",
-            "1e3",
-            "nan",
-            "9" * 400,
-            "Thu, 99 Nov 2026 25:00:00",
-            "\u0663",
-            "5, 7",
-            "0x10",
-        ],
+        "value", ["", "soon", "-5", "1e3", "nan", "9" * 400, "Thu, 99 Nov 2026 25:00:00", "\u0663", "5, 7", "0x10"]
     )
-    def test_a_header_that_can_not_be_read_makes_no_error_and_no_endless_wait(
-        self, value: str
-    ) -> None:
+    def test_a_header_that_can_not_be_read_makes_no_error_and_no_endless_wait(self, value: str) -> None:
         for reset in (False, True):
             for header in ("Retry-After", "X-RateLimit-Reset"):
                 wait = waits.asked_for({header: value}, reset=reset)
@@ -298,9 +256,7 @@ class TestScout:
         assert errors[0] is errors[1] is errors[2]
 
     @pytest.mark.parametrize("status", [500, 400])
-    def test_an_error_that_may_pass_refuses_nobody(
-        self, api: requests_mock.Mocker, status: int
-    ) -> None:
+    def test_an_error_that_may_pass_refuses_nobody(self, api: requests_mock.Mocker, status: int) -> None:
         failing = [{"status_code": status}] * (TRIES if status == 500 else 1)
         api.get(URL, [*failing, {"json": GOOD}])
         endpoint = an_endpoint()
@@ -348,9 +304,7 @@ class TestTally:
         for text in ("a", "b", "a"):
             tally.warn_once(text)
         assert list(dict.fromkeys(lines.messages)) == ["Stream quo_calls: a", "Stream quo_calls: b"]
-        assert lines.messages.count("Stream quo_calls: a") == lines.messages.count(
-            "Stream quo_calls: b"
-        )
+        assert lines.messages.count("Stream quo_calls: a") == lines.messages.count("Stream quo_calls: b")
 
 
 class TestExplained:
@@ -368,10 +322,7 @@ class TestExplained:
         assert "data" not in str(error.message)
 
     def test_a_config_error_has_no_trace_and_others_have(self) -> None:
-        for error, has in (
-            (UserError("x"), False),
-            (UnexpectedError("x", exception=KeyError()), True),
-        ):
+        for error, has in ((UserError("x"), False), (UnexpectedError("x", exception=KeyError()), True)):
             trace = error.as_airbyte_message().trace
             assert trace and trace.error
             assert bool(trace.error.stack_trace) is has

@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from source_recordings.expressions import (
-    BadExpression,
-    BadSegment,
-    compile_expression,
-    compile_path,
-    segment,
-)
+from source_recordings.expressions import BadExpression, BadSegment, compile_expression, compile_path, segment
 
 NAMES: dict[str, Any] = {
     "row": {"id": "r1", "status": "completed", "items": [1, 2], "to": {"phone": "+1"}, "n": None},
@@ -96,9 +90,7 @@ def test_the_sandbox_holds(text: str) -> None:
     assert row == {"id": "r1", "items": [1, 2]}
 
 
-@pytest.mark.parametrize(
-    "text", ["row.", "row.id ==", "{{ row.id }}", "(row", "a b", "", "{% if %}"]
-)
+@pytest.mark.parametrize("text", ["row.", "row.id ==", "{{ row.id }}", "(row", "a b", "", "{% if %}"])
 def test_what_is_no_expression_is_refused(text: str) -> None:
     with pytest.raises(BadExpression):
         compile_expression(text)
@@ -132,9 +124,7 @@ def test_a_segment_is_percent_encoded(value: Any, encoded: str) -> None:
     assert segment(value) == encoded
 
 
-@pytest.mark.parametrize(
-    "value", ["", ".", "..", None, True, False, 1.5, ["a"], {}, b"a", "\ud800"]
-)
+@pytest.mark.parametrize("value", ["", ".", "..", None, True, False, 1.5, ["a"], {}, b"a", "\ud800"])
 def test_what_leads_elsewhere_is_no_segment(value: Any) -> None:
     with pytest.raises(BadSegment):
         segment(value)
@@ -142,11 +132,7 @@ def test_what_leads_elsewhere_is_no_segment(value: Any) -> None:
         compile_path("/calls/{row.id}/recording")({"row": {"id": value}})
 
 
-@given(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
-        lambda t: t not in (".", "..")
-    )
-)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda t: t not in (".", "..")))
 def test_any_id_stays_one_segment_of_its_own_endpoint(value: str) -> None:
     url = "https://host" + compile_path("/calls/{row.id}/recording")({"row": {"id": value}})
     parts = urlsplit(url)

@@ -43,9 +43,7 @@ def test_a_good_answer_is_one_request_and_one_record(
 
 
 @pytest.mark.parametrize(
-    ("case", "status"),
-    [(case, 401) for case in CASES] + [(case, 403) for case in SAMPLE],
-    ids=str,
+    ("case", "status"), [(case, 401) for case in CASES] + [(case, 403) for case in SAMPLE], ids=str
 )
 def test_a_rejected_credential_is_a_config_error_at_once(
     case: Case, status: int, connector: Connector, api: requests_mock.Mocker, naps: list[float]
@@ -113,9 +111,7 @@ LASTING = ["500", "no connection", "read time-out", "cut JSON"]
 
 
 @pytest.mark.parametrize(
-    ("case", "last"),
-    [(case, LASTING[number % len(LASTING)]) for number, case in enumerate(CASES)],
-    ids=str,
+    ("case", "last"), [(case, LASTING[number % len(LASTING)]) for number, case in enumerate(CASES)], ids=str
 )
 def test_a_lasting_fault_ends_the_stream_incomplete_and_says_so(
     case: Case, last: str, connector: Connector, api: requests_mock.Mocker, naps: list[float]
@@ -138,9 +134,7 @@ def test_a_lasting_fault_ends_the_stream_incomplete_and_says_so(
 
 
 @every_fault
-def test_every_lasting_fault_fails(
-    fault: str, connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_every_lasting_fault_fails(fault: str, connector: Connector, api: requests_mock.Mocker) -> None:
     case = LISTS[2]
     api.get(case.url, [PASSING_FAULTS[fault]])
 
@@ -186,11 +180,7 @@ def test_429_without_a_header_backs_off_exponentially(
 @pytest.mark.parametrize("header", ["Retry-After", None])
 @pytest.mark.parametrize("case", [LISTS[3], DETAILS[3]], ids=str)
 def test_many_429_in_a_row_do_not_fail_the_sync(
-    case: Case,
-    header: str | None,
-    connector: Connector,
-    api: requests_mock.Mocker,
-    naps: list[float],
+    case: Case, header: str | None, connector: Connector, api: requests_mock.Mocker, naps: list[float]
 ) -> None:
     """Other programs may use up the same key's limit for minutes -> a 429 is no failure -> the sync goes on."""
     refusal: dict[str, Any] = {"status_code": 429, "headers": {header: "2"} if header else {}}
@@ -204,9 +194,7 @@ def test_many_429_in_a_row_do_not_fail_the_sync(
 
 
 @pytest.mark.parametrize(
-    ("case", "status"),
-    [(case, 410) for case in CASES] + [(LISTS[2], status) for status in (409, 418, 451)],
-    ids=str,
+    ("case", "status"), [(case, 410) for case in CASES] + [(LISTS[2], status) for status in (409, 418, 451)], ids=str
 )
 def test_an_undocumented_refusal_is_an_error_not_a_gap(
     case: Case, status: int, connector: Connector, api: requests_mock.Mocker
@@ -223,9 +211,7 @@ def test_an_undocumented_refusal_is_an_error_not_a_gap(
     assert api.call_count == 1
 
 
-def test_one_provider_failing_does_not_stop_the_others(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_one_provider_failing_does_not_stop_the_others(connector: Connector, api: requests_mock.Mocker) -> None:
     """Contract: one provider failing does not stop the streams of another."""
     for case in LISTS:
         api.get(case.url, json=case.answer)
@@ -233,9 +219,7 @@ def test_one_provider_failing_does_not_stop_the_others(
     api.get(LISTS[4].url, status_code=500)
     cases = [LISTS[0], *LISTS[2:]]
 
-    output = connector.read(
-        config(*(case.provider for case in cases)), *(case.stream for case in cases)
-    )
+    output = connector.read(config(*(case.provider for case in cases)), *(case.stream for case in cases))
 
     assert output.exit_code == 1
     assert {case.stream: output.ended(case.stream) for case in cases} == {
@@ -265,9 +249,7 @@ def test_the_last_word_is_for_a_person_too(connector: Connector, api: requests_m
 
 
 @pytest.mark.parametrize(
-    ("case", "row"),
-    [*((case, None) for case in LISTS), (LISTS[3], 3), (LISTS[3], "text"), (LISTS[3], [])],
-    ids=str,
+    ("case", "row"), [*((case, None) for case in LISTS), (LISTS[3], 3), (LISTS[3], "text"), (LISTS[3], [])], ids=str
 )
 def test_a_row_that_is_no_object_never_kills_the_process(
     case: Case, row: Any, connector: Connector, api: requests_mock.Mocker

@@ -54,9 +54,7 @@ def parts(staging: Staging) -> list[Path]:
     return list(staging.root.rglob("*.part"))
 
 
-def decoded(
-    staging: Staging, text: str, size: int = 10**9, limit: int = LIMIT
-) -> tuple[bytes, str | None]:
+def decoded(staging: Staging, text: str, size: int = 10**9, limit: int = LIMIT) -> tuple[bytes, str | None]:
     """The audio as it was written, and its type. Raises NoBase64."""
     with staging.part() as part:
         inline = Inline(part, limit)
@@ -112,13 +110,10 @@ def test_any_audio_in_pieces_of_any_size(form: str, audio: bytes, size: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("head", "content_type"),
-    [("", None), ("data:;base64,", None), ("data:audio/wav;base64,", "audio/wav")],
+    ("head", "content_type"), [("", None), ("data:;base64,", None), ("data:audio/wav;base64,", "audio/wav")]
 )
 @pytest.mark.parametrize("size", SIZES)
-def test_the_type_is_the_one_that_is_said(
-    staging: Staging, head: str, content_type: str | None, size: int
-) -> None:
+def test_the_type_is_the_one_that_is_said(staging: Staging, head: str, content_type: str | None, size: int) -> None:
     assert decoded(staging, data_uri(AUDIO[:999], head), size) == (AUDIO[:999], content_type)
 
 
@@ -203,9 +198,7 @@ def reply(body: bytes, *, size: int = 10**9, status: int = 200, chunk: int = mod
     """The answer without its `audioData`."""
     raw = io.BufferedReader(Pieces(body, size), 8192)
     request = requests.Request("GET", "https://tether.example.com/x").prepare()
-    response = HTTPAdapter().build_response(
-        request, HTTPResponse(raw, status=status, preload_content=False)
-    )
+    response = HTTPAdapter().build_response(request, HTTPResponse(raw, status=status, preload_content=False))
     with patch.object(module, "CHUNK", chunk):
         return read_apart(response, "audioData")
 
@@ -270,9 +263,7 @@ def test_any_text_comes_back_as_it_was(
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", " :\n ")])
 @pytest.mark.parametrize("first", [True, False])
-def test_wherever_the_field_stands(
-    staging: Staging, separators: tuple[str, str], first: bool
-) -> None:
+def test_wherever_the_field_stands(staging: Staging, separators: tuple[str, str], first: bool) -> None:
     row: dict[str, Any] = {"audioData": data_uri(AUDIO)}
     if not first:
         row = {"a": None, "b": {}, **row}
@@ -325,9 +316,7 @@ def test_a_connection_that_breaks_is_a_network_error() -> None:
 
     raw = io.BufferedReader(Breaks(b'{"audioData":"QUJD', 5))
     request = requests.Request("GET", "https://tether.example.com/x").prepare()
-    response = HTTPAdapter().build_response(
-        request, HTTPResponse(raw, status=200, preload_content=False)
-    )
+    response = HTTPAdapter().build_response(request, HTTPResponse(raw, status=200, preload_content=False))
     with pytest.raises(RequestException):
         read_apart(response, "audioData")
 

@@ -51,9 +51,7 @@ def test_a_segment_is_a_plain_name_on_every_file_system(text: str) -> None:
     safe = safe_segment(text)
     assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", safe)
     assert not safe.endswith(".")
-    assert not re.fullmatch(
-        r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", safe, re.IGNORECASE
-    )
+    assert not re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", safe, re.IGNORECASE)
     assert safe == safe_segment(text), "a name is stable"
 
 
@@ -62,17 +60,7 @@ def test_different_texts_are_different_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "5b74ee9e-9d45-473a-82cd-f1f7feea6bbd",
-        "CA01",
-        "med_001",
-        "2026",
-        "01",
-        "a.b",
-        "console",
-        "x" * 100,
-    ],
+    "text", ["5b74ee9e-9d45-473a-82cd-f1f7feea6bbd", "CA01", "med_001", "2026", "01", "a.b", "console", "x" * 100]
 )
 def test_an_ordinary_id_stays_as_it_is(text: str) -> None:
     assert safe_segment(text) == text
@@ -94,9 +82,7 @@ def test_an_ordinary_id_stays_as_it_is(text: str) -> None:
         ("x" * 200 + ".mp3", None, f"p/{safe_segment('x' * 200)}.mp3"),
     ],
 )
-def test_the_extension_is_the_providers_or_that_of_the_type(
-    name: str, content_type: str | None, expected: str
-) -> None:
+def test_the_extension_is_the_providers_or_that_of_the_type(name: str, content_type: str | None, expected: str) -> None:
     assert relative_path(["p", name], content_type) == expected
 
 

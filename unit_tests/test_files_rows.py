@@ -43,9 +43,7 @@ def storage(api: requests_mock.Mocker) -> requests_mock.Mocker:
 # --- Amigo's three addresses ------------------------------------------------------------------
 
 
-def amigo_files(
-    connector: Connector, api: requests_mock.Mocker, urls: Row, **own: Any
-) -> list[Row]:
+def amigo_files(connector: Connector, api: requests_mock.Mocker, urls: Row, **own: Any) -> list[Row]:
     api.get(f"{AMIGO}/v1/{WORKSPACE}/recordings/CA1/urls", json={"call_sid": "CA1", **urls})
     settings = config(amigo={"call_sids": ["CA1"], **own})
     return connector.read(settings, "amigo_recording_files").records("amigo_recording_files")
@@ -73,9 +71,7 @@ def test_a_path_and_an_address_of_the_api_are_the_download_endpoint(
     assert row["media_path"].endswith("CA1-inbound.wav")
 
 
-def test_an_address_of_another_host_stays(
-    connector: Connector, storage: requests_mock.Mocker
-) -> None:
+def test_an_address_of_another_host_stays(connector: Connector, storage: requests_mock.Mocker) -> None:
     (row,) = amigo_files(connector, storage, {"outbound_url": STORAGE})
     assert (row["filename"], row["media_type"]) == ("file", "audio/mpeg")
     assert row["media_path"].endswith("CA1-file.mp3")
@@ -125,18 +121,14 @@ def test_the_credential_stays_with_the_providers_host(
     assert "signature" not in output.said
 
 
-def test_a_rejected_credential_is_a_config_error(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_rejected_credential_is_a_config_error(connector: Connector, api: requests_mock.Mocker) -> None:
     output = bird_file(connector, api, status_code=401)
     assert output.ended("bird_recording_files") == "INCOMPLETE"
     assert any(error["failure_type"] == "config_error" for error in output.errors)
     assert "`bird.access_key`" in output.said
 
 
-def test_a_redirect_to_plain_http_is_refused(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_redirect_to_plain_http_is_refused(connector: Connector, api: requests_mock.Mocker) -> None:
     location = {"Location": "http://storage.example.com/x?signature=abc"}
     output = bird_file(connector, api, status_code=307, headers=location)
     assert output.exit_code == 1
@@ -144,9 +136,7 @@ def test_a_redirect_to_plain_http_is_refused(
     assert "signature=abc" not in output.said
 
 
-def test_a_folder_that_cannot_be_written(
-    connector: Connector, storage: requests_mock.Mocker, staging: Path
-) -> None:
+def test_a_folder_that_cannot_be_written(connector: Connector, storage: requests_mock.Mocker, staging: Path) -> None:
     staging.write_text("a file")
     output = bird_file(connector, storage, status_code=307, headers={"Location": STORAGE})
     assert output.exit_code == 1
@@ -183,9 +173,7 @@ def test_the_type_that_the_provider_told_where_the_host_knows_none(
     assert row["media_path"].endswith(".jpg")
 
 
-def test_a_file_that_the_provider_calls_too_large(
-    connector: Connector, storage: requests_mock.Mocker
-) -> None:
+def test_a_file_that_the_provider_calls_too_large(connector: Connector, storage: requests_mock.Mocker) -> None:
     said = {"mime_type": "video/mp4", "file_size_bytes": 1_000_001}
     row = bota_file(connector, storage, said, max_file_size_mb=1)
     assert (row["media_status"], row["media_bytes"]) == ("too_large", 1_000_001)
@@ -193,9 +181,7 @@ def test_a_file_that_the_provider_calls_too_large(
     assert not [r for r in storage.request_history if "storage" in r.url]
 
 
-def test_an_id_with_slashes_is_no_folder(
-    connector: Connector, storage: requests_mock.Mocker, staging: Path
-) -> None:
+def test_an_id_with_slashes_is_no_folder(connector: Connector, storage: requests_mock.Mocker, staging: Path) -> None:
     answer = {"data": [{"id": "../../x", "status": "completed", "url": STORAGE}]}
     storage.get(f"{QUO}/v1/call-recordings/AC1", json=answer)
     output = connector.read(config(quo={"call_ids": ["AC1"]}), "quo_recording_files")
@@ -216,9 +202,7 @@ class Calls(Jobs):
     """A request for each call, whose rows name a file each; each request gives the next of these lists of rows."""
 
     def __init__(self, pools: Pools, *answers: list[Row], delivered: tuple[str, ...] = ()) -> None:
-        calls = Stream(
-            "calls", ("id",), operation(), expression("false"), "at", window=Window("at")
-        )
+        calls = Stream("calls", ("id",), operation(), expression("false"), "at", window=Window("at"))
         files = Stream(
             "files",
             ("id",),
@@ -235,24 +219,18 @@ class Calls(Jobs):
         )
         provider = a_provider(streams={"calls": calls, "files": files})
         connection = Connection(provider, {}, a_client(provider), StreamAnswers(), pools)
-        super().__init__(
-            connection, files, Tally("files"), self.fake_deliver, lambda key, _: key in delivered
-        )
+        super().__init__(connection, files, Tally("files"), self.fake_deliver, lambda key, _: key in delivered)
         self.answers = list(answers)
 
     def asking(self, endpoint: Endpoint, *_: Any, **__: Any) -> Asking:
-        return Answering(
-            lambda: Reply(200, {}, orjson.dumps({"rows": self.answers.pop(0)})), endpoint
-        )
+        return Answering(lambda: Reply(200, {}, orjson.dumps({"rows": self.answers.pop(0)})), endpoint)
 
     def fake_deliver(self, names: Names, renew: Callable[[], Names | None]) -> Delivery:
         """A file that comes as its row says: its `file` is a status, or an error."""
         row = names["row"]
         if row["file"] == "renewed":
             again = renew()
-            return (
-                self.fake_deliver(again, renew) if again else Delivery({"media_status": "missing"})
-            )
+            return self.fake_deliver(again, renew) if again else Delivery({"media_status": "missing"})
         if row["file"] == "error":
             raise PassingError(row["id"])
         return Delivery({"id": row["id"], "media_status": row["file"]})

@@ -60,9 +60,7 @@ def test_a_file_that_was_there_is_replaced_at_once(staging: Staging) -> None:
     assert final.read_bytes() == b"new"
 
 
-def test_a_write_that_takes_a_part_of_the_data_goes_on(
-    staging: Staging, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_takes_a_part_of_the_data_goes_on(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:3]))
     with staging.part() as part:
@@ -142,9 +140,7 @@ def test_parts_of_a_killed_process_are_removed_at_the_next_start(staging: Stagin
 def test_parts_of_a_living_process_are_left_alone(staging: Staging) -> None:
     command = [sys.executable, "-c", KILLED, str(staging.root), "wait"]
     environment = {**os.environ, "AIRBYTE_STAGING_DIRECTORY": str(staging.root)}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    ) as other:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as other:
         assert other.stdout and other.stdout.readline() == b"ready\n"
         with Staging(staging.root).part():
             assert len(files(staging)) == 2
@@ -188,9 +184,7 @@ def test_a_directory_that_nobody_has_named_is_told(
     assert str(staging.root) in said[0] and "AIRBYTE_STAGING_DIRECTORY" in said[0]
 
 
-def test_the_directory_is_the_environments_or_the_cdks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_directory_is_the_environments_or_the_cdks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRBYTE_STAGING_DIRECTORY", str(tmp_path / "new"))
     assert staging_directory() == tmp_path / "new"
     monkeypatch.delenv("AIRBYTE_STAGING_DIRECTORY")

@@ -33,9 +33,7 @@ def taken(waiting: Waiting) -> Iterator[tuple[int, Any]]:
         yield waiting.take()
 
 
-items_and_memory = given(
-    st.lists(st.tuples(st.integers(-1, 5), st.text())), st.sampled_from([1, 10_000]), st.data()
-)
+items_and_memory = given(st.lists(st.tuples(st.integers(-1, 5), st.text())), st.sampled_from([1, 10_000]), st.data())
 
 
 @items_and_memory

@@ -55,9 +55,7 @@ def test_one_login_serves_all_streams(connector: Connector, api: requests_mock.M
     assert instance.logins == [{"email": LOGIN["email"], "password": PASSWORD}]
 
 
-def test_the_login_itself_carries_no_credential_header(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_the_login_itself_carries_no_credential_header(connector: Connector, api: requests_mock.Mocker) -> None:
     Instance(api, {"token-1"})
 
     connector.read(SETTINGS, "tether_calls")
@@ -92,10 +90,7 @@ def test_a_session_that_runs_out_is_renewed_once_and_nothing_is_lost(
     assert sorted(ids) == sorted(call["callId"] for call in CALLS)
     assert len(instance.logins) == 2
     repeated = [request for request in api.request_history if "/c10/" in request.url]
-    assert [request.headers["Authorization"] for request in repeated] == [
-        "Bearer token-1",
-        "Bearer token-2",
-    ]
+    assert [request.headers["Authorization"] for request in repeated] == ["Bearer token-1", "Bearer token-2"]
 
 
 def test_a_second_401_is_a_config_error(connector: Connector, api: requests_mock.Mocker) -> None:
@@ -111,9 +106,7 @@ def test_a_second_401_is_a_config_error(connector: Connector, api: requests_mock
     assert len([request for request in api.request_history if request.url.startswith(HISTORY)]) == 2
 
 
-def test_a_403_is_not_answered_with_a_login(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_403_is_not_answered_with_a_login(connector: Connector, api: requests_mock.Mocker) -> None:
     """403 is a valid token without the access role -> a new one would have the same role."""
     instance = Instance(api, {"token-1"})
     api.get(HISTORY, status_code=403, json={"success": False, "error": "no role"})
@@ -139,9 +132,7 @@ def test_a_refused_login_is_a_config_error_at_once(
     assert (api.call_count, naps) == (1, [])
 
 
-def test_a_refused_login_is_not_tried_for_every_call(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_refused_login_is_not_tried_for_every_call(connector: Connector, api: requests_mock.Mocker) -> None:
     """Instances lock accounts after a few wrong passwords -> two streams and thirty calls are no reason to go on."""
     api.post(LOGIN_URL, status_code=401, json={"success": False})
     settings = config(tether={"credentials": LOGIN, "call_ids": [f"c{n}" for n in range(30)]})
@@ -165,9 +156,7 @@ def test_a_login_that_fails_in_passing_is_tried_again(
     assert len(naps) == 2
 
 
-def test_a_login_without_a_token_is_an_error(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_login_without_a_token_is_an_error(connector: Connector, api: requests_mock.Mocker) -> None:
     api.post(LOGIN_URL, json={"user": {}})
 
     output = connector.read(SETTINGS, "tether_calls")
@@ -177,9 +166,7 @@ def test_a_login_without_a_token_is_an_error(
     assert not any("Bearer None" in str(r.headers) for r in api.request_history)
 
 
-def test_tokens_of_two_instances_are_kept_apart(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_tokens_of_two_instances_are_kept_apart(connector: Connector, api: requests_mock.Mocker) -> None:
     """Two reads in one process: the second account's requests carry the second account's token."""
     other = "https://other.example.com"
     Instance(api, {"token-1"})

@@ -14,13 +14,9 @@ from typing import Any
 import pytest
 import yaml
 from airbyte_cdk.manifest_migrations.migration_handler import ManifestMigrationHandler
-from airbyte_cdk.sources.declarative.concurrent_declarative_source import (
-    ConcurrentDeclarativeSource,
-)
+from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
 from airbyte_cdk.sources.declarative.interpolation.jinja import JinjaInterpolation
-from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import (
-    ManifestReferenceResolver,
-)
+from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import ManifestReferenceResolver
 from jsonschema import Draft7Validator
 
 from source_recordings.manifest import build_manifest
@@ -73,9 +69,7 @@ def test_it_validates_with_the_component_schema(manifest: Row, component_schema:
     assert errors == []
 
 
-def test_it_names_nothing_deprecated(
-    manifest: Row, component_schema: Row, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_names_nothing_deprecated(manifest: Row, component_schema: Row, caplog: pytest.LogCaptureFixture) -> None:
     """The CDK would migrate what is deprecated, and marks it in its schema -> neither finds anything here."""
     definitions = component_schema["definitions"]
     deprecated = {
@@ -142,15 +136,9 @@ def test_the_module_prints_it() -> None:
 
 def test_every_stream_has_its_schema_inline_and_a_primary_key(manifest: Row) -> None:
     """The default schema loader can silently yield an empty schema -> the loader is named, and full."""
-    streams = [
-        stream
-        for name in STREAMS
-        for stream in resolved(manifest)["definitions"][name]["streams"].values()
-    ]
+    streams = [stream for name in STREAMS for stream in resolved(manifest)["definitions"][name]["streams"].values()]
 
-    assert {stream["name"] for stream in streams} >= {
-        s for found in STREAMS.values() for s in found
-    }
+    assert {stream["name"] for stream in streams} >= {s for found in STREAMS.values() for s in found}
     for stream in streams:
         assert stream["schema_loader"]["type"] == "InlineSchemaLoader"
         keys = stream["primary_key"]
@@ -259,9 +247,7 @@ def test_it_translates_what_none_of_the_five_uses(tmp_path: Path) -> None:
     rooms, notes = streams.components["rooms"], streams.components["notes"]
     requester = rooms["retriever"]["requester"]
     start = "(str_to_datetime(stream_interval['start_time']) - duration('P0D'))"
-    assert (
-        requester["request_parameters"]["since"] == f"{{{{ ({start}.timestamp() * 1000) | int }}}}"
-    )
+    assert requester["request_parameters"]["since"] == f"{{{{ ({start}.timestamp() * 1000) | int }}}}"
     assert rooms["retriever"]["paginator"]["pagination_strategy"]["type"] == "PageIncrement"
     authenticators = requester["authenticator"]["authenticators"]
     assert {key: it["type"] for key, it in authenticators.items()} == {

@@ -26,10 +26,7 @@ Change = Callable[[list[int]], None]
 
 
 def walk(
-    a_list: list[int],
-    changes: Mapping[int, list[Change]] | None = None,
-    pages: Pages = BY_TOTAL,
-    shortest: int = PAGE,
+    a_list: list[int], changes: Mapping[int, list[Change]] | None = None, pages: Pages = BY_TOTAL, shortest: int = PAGE
 ) -> tuple[list[int], int]:
     """All rows in the order they came and the number of requests; `changes` edit the list after a request."""
     requests = 0
@@ -71,19 +68,13 @@ def test_where_the_provider_says_nothing_a_full_page_goes_on(size: int) -> None:
 
 
 edits = st.one_of(
-    st.builds(lambda at: ("insert", at), st.floats(0, 1)),
-    st.builds(lambda at: ("delete", at), st.floats(0, 1)),
+    st.builds(lambda at: ("insert", at), st.floats(0, 1)), st.builds(lambda at: ("delete", at), st.floats(0, 1))
 )
 
 
 @settings(max_examples=400, deadline=None)
-@given(
-    size=st.integers(1, 60),
-    changes=st.dictionaries(st.integers(1, 25), st.lists(edits, max_size=8), max_size=12),
-)
-def test_no_row_is_lost_from_a_list_that_changes(
-    size: int, changes: dict[int, list[tuple[str, float]]]
-) -> None:
+@given(size=st.integers(1, 60), changes=st.dictionaries(st.integers(1, 25), st.lists(edits, max_size=8), max_size=12))
+def test_no_row_is_lost_from_a_list_that_changes(size: int, changes: dict[int, list[tuple[str, float]]]) -> None:
     """Rows that are there from the first request to the last are all read, wherever others come and go."""
     a_list = list(range(size))
     fresh = iter(range(1000, 100_000))

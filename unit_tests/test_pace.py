@@ -91,10 +91,7 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"X-RateLimit-Reset": "30"}, 30),
         ({"X-RateLimit-Reset": str(int(NOW.timestamp()) - 42)}, 0),
         ({"Retry-After": "1", "X-RateLimit-Reset": "2100-01-01T00:00:00Z"}, 1),
-        *(
-            ({"Retry-After": odd}, None)
-            for odd in ("NaN", "-5", "inf", "1e300", "soon", "", "\u00b2", "12, 13")
-        ),
+        *(({"Retry-After": odd}, None) for odd in ("NaN", "-5", "inf", "1e300", "soon", "", "\u00b2", "12, 13")),
     ],
     ids=str,
 )

@@ -59,9 +59,11 @@ class TestCursorOrOffset:
         ) == [{}, {"cursor": "a"}, {"cursor": "b"}]
 
     def test_counts_rows_where_there_is_none(self) -> None:
-        assert walk(
-            body(100, has_more=True), body(7, 100, has_more=True), body(1, 107, has_more=False)
-        ) == [{}, {"offset": "100"}, {"offset": "107"}]
+        assert walk(body(100, has_more=True), body(7, 100, has_more=True), body(1, 107, has_more=False)) == [
+            {},
+            {"offset": "100"},
+            {"offset": "107"},
+        ]
 
     @pytest.mark.parametrize("pages", [1, 2])
     def test_more_that_is_not_given_is_an_error(self, pages: int) -> None:
@@ -100,9 +102,7 @@ class TestCursorOrOffset:
 class TestByNumber:
     """A list whose pages have numbers."""
 
-    PAGES = Pages(
-        size_param="limit", size=2, number="page", total=compile_expression("answer.total")
-    )
+    PAGES = Pages(size_param="limit", size=2, number="page", total=compile_expression("answer.total"))
 
     def test_goes_on_to_the_total(self) -> None:
         pages = (body(2, 0, total=5), body(2, 2, total=5), body(1, 4, total=5))
@@ -128,10 +128,7 @@ cursor_lists = pytest.mark.parametrize("case", [LISTS[0], LISTS[1], LISTS[3], LI
 @cursor_lists
 @pytest.mark.parametrize("cursors", ["aa", "aba", "abcbc"])
 def test_a_repeated_cursor_ends_the_stream_incomplete(
-    case: Case,
-    cursors: str,
-    connector: Connector,
-    api: requests_mock.Mocker,
+    case: Case, cursors: str, connector: Connector, api: requests_mock.Mocker
 ) -> None:
     """A cursor that comes again, at once or after others -> no endless loop, no silent end either."""
     pages = [{**case.answer, TOKENS[case.provider]: cursor, "has_more": True} for cursor in cursors]
@@ -150,10 +147,7 @@ def test_a_repeated_cursor_ends_the_stream_incomplete(
 def test_a_walk_of_many_pages_ends_and_asks_for_each_once(
     case: Case, connector: Connector, api: requests_mock.Mocker
 ) -> None:
-    pages = [
-        {**case.answer, TOKENS[case.provider]: f"page-{number}", "has_more": True}
-        for number in range(25)
-    ]
+    pages = [{**case.answer, TOKENS[case.provider]: f"page-{number}", "has_more": True} for number in range(25)]
     api.get(case.url, [*({"json": page} for page in pages), {"json": case.answer}])
 
     output = connector.read(case.config, case.stream)
@@ -165,9 +159,7 @@ def test_a_walk_of_many_pages_ends_and_asks_for_each_once(
 class ChangingList:
     """Amigo's or Tether's list by offset; `changes` insert or remove rows after the n-th page."""
 
-    def __init__(
-        self, case: Case, rows: Sequence[Row], changes: dict[int, tuple[int, int]]
-    ) -> None:
+    def __init__(self, case: Case, rows: Sequence[Row], changes: dict[int, tuple[int, int]]) -> None:
         self.case = case
         self.rows = list(rows)
         self.changes = changes
@@ -199,20 +191,11 @@ offset_lists = pytest.mark.parametrize("case", [LISTS[2], LISTS[5]], ids=str)
 @offset_lists
 @pytest.mark.parametrize(
     "changes",
-    [
-        {},
-        {1: (3, 0)},
-        {1: (0, 1)},
-        {1: (0, 60), 2: (0, 3)},
-        {1: (1, 1), 2: (70, 0), 3: (0, 90)},
-    ],
+    [{}, {1: (3, 0)}, {1: (0, 1)}, {1: (0, 60), 2: (0, 3)}, {1: (1, 1), 2: (70, 0), 3: (0, 90)}],
     ids=["quiet", "grows", "shrinks", "shrinks a lot", "both"],
 )
 def test_rows_that_shift_between_pages_are_neither_lost_nor_doubled(
-    case: Case,
-    changes: dict[int, tuple[int, int]],
-    connector: Connector,
-    api: requests_mock.Mocker,
+    case: Case, changes: dict[int, tuple[int, int]], connector: Connector, api: requests_mock.Mocker
 ) -> None:
     """Both page by offset over a list that changes -> a row that was there all the time comes out exactly once."""
     rows = [row(case, f"k{number}") for number in range(330)]
@@ -259,9 +242,7 @@ def test_tether_may_cut_a_page_short(connector: Connector, api: requests_mock.Mo
     assert output.records("tether_calls") == [without_nulls(record) for record in rows]
 
 
-def test_a_list_that_never_stands_still_ends_with_an_error(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_list_that_never_stands_still_ends_with_an_error(connector: Connector, api: requests_mock.Mocker) -> None:
     """Other rows on every request -> no walk can be complete -> an error after a bounded number of requests."""
     case = LISTS[5]
     count = iter(range(10**6))

@@ -135,9 +135,7 @@ MISTAKES: list[tuple[Callable[[Definition], None], str]] = [
 
 
 @pytest.mark.parametrize(("change", "said"), MISTAKES, ids=[said for _, said in MISTAKES])
-def test_a_mistake_is_told_with_file_and_place(
-    folder: Path, change: Callable[[Definition], None], said: str
-) -> None:
+def test_a_mistake_is_told_with_file_and_place(folder: Path, change: Callable[[Definition], None], said: str) -> None:
     definition = deepcopy(GOOD)
     change(definition)
     file = write(folder, definition)
@@ -155,9 +153,7 @@ def test_what_is_no_mapping_is_told(folder: Path, text: str) -> None:
     assert str(caught.value).startswith(f"{file}: the file: ")
 
 
-@pytest.mark.parametrize(
-    "text", ["title: [", "a: b: c", "\ttitle: x", "title: !!python/object:os.x {}"]
-)
+@pytest.mark.parametrize("text", ["title: [", "a: b: c", "\ttitle: x", "title: !!python/object:os.x {}"])
 def test_what_is_no_yaml_is_told(folder: Path, text: str) -> None:
     file = write(folder, text)
     with pytest.raises(BadProvider, match="no YAML") as caught:

@@ -16,17 +16,11 @@ def call(cid: str, **fields: object) -> Row:
     return {"id": cid, "status": "completed", "answeredAt": CREATED, "createdAt": CREATED, **fields}
 
 
-def test_calls_need_a_version_header_and_page_by_after(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_calls_need_a_version_header_and_page_by_after(connector: Connector, api: requests_mock.Mocker) -> None:
     """Without Quo-Api-Version 400; limit is 1 to 50, nextCursor continues as after, createdAt[gte]/[lte] filter."""
     rows = [call(f"AC{number}") for number in range(3)]
     api.get(
-        CALLS,
-        [
-            {"json": {"data": rows[:2], "nextCursor": "x+/=&y"}},
-            {"json": {"data": rows[2:], "nextCursor": None}},
-        ],
+        CALLS, [{"json": {"data": rows[:2], "nextCursor": "x+/=&y"}}, {"json": {"data": rows[2:], "nextCursor": None}}]
     )
 
     output = connector.read(config("quo"), "quo_calls")
@@ -44,9 +38,7 @@ def test_calls_need_a_version_header_and_page_by_after(
     assert second.qs == {**query, "after": ["x+/=&y"]}
 
 
-def test_a_call_at_the_very_end_date_belongs_to_the_next_part(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_call_at_the_very_end_date_belongs_to_the_next_part(connector: Connector, api: requests_mock.Mocker) -> None:
     """createdAt[lte] is inclusive, end_date is not -> a row at exactly end_date is dropped here."""
     rows = [call("AC1", createdAt="2024-03-08T00:00:00.000Z"), call("AC2")]
     api.get(CALLS, json={"data": rows, "nextCursor": None})
@@ -84,9 +76,7 @@ def test_details_are_asked_for_calls_that_can_have_a_recording(
     assert api.call_count == (2 if asked else 1)
 
 
-def test_every_segment_of_a_call_is_a_record(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_every_segment_of_a_call_is_a_record(connector: Connector, api: requests_mock.Mocker) -> None:
     """`data` is an array, one item per recorded segment, maybe empty -> a record each, with the call it belongs to."""
     segments = [{"id": f"CR{number}", "status": "completed"} for number in range(2)]
     api.get(CALLS, json={"data": [call("AC1"), call("AC2")], "nextCursor": None})
@@ -141,9 +131,7 @@ def test_transcripts_of_a_lesser_plan_end_that_stream_alone(
     assert len(refused) <= 8, "not one request per call"
 
 
-def test_403_of_recordings_is_a_rejected_key(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_403_of_recordings_is_a_rejected_key(connector: Connector, api: requests_mock.Mocker) -> None:
     """The guard rail: the plan explains a 403 of transcripts only."""
     api.get(f"{RECORDINGS}/AC1", status_code=403, json={"message": "Forbidden"})
 
@@ -153,9 +141,7 @@ def test_403_of_recordings_is_a_rejected_key(
     assert "plan" not in output.errors[0]["message"]
 
 
-def test_with_ids_only_the_details_are_asked(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_with_ids_only_the_details_are_asked(connector: Connector, api: requests_mock.Mocker) -> None:
     """Contract: with call_ids no listing, no quo_calls, full refresh only, nothing injected but the call's id."""
     settings = config(quo={"call_ids": ["AC1"]})
     api.get(f"{RECORDINGS}/AC1", json={"data": [{"id": "CR1"}]})
@@ -169,15 +155,10 @@ def test_with_ids_only_the_details_are_asked(
     assert output.records("quo_call_recordings") == [{"id": "CR1", "callId": "AC1"}]
     (transcript,) = output.records("quo_call_transcripts")
     assert transcript["callId"] == "AC1"
-    assert sorted(request.url for request in api.request_history) == [
-        f"{RECORDINGS}/AC1",
-        f"{TRANSCRIPTS}/AC1",
-    ]
+    assert sorted(request.url for request in api.request_history) == [f"{RECORDINGS}/AC1", f"{TRANSCRIPTS}/AC1"]
 
 
-def test_a_transcript_that_is_null_is_no_record(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_transcript_that_is_null_is_no_record(connector: Connector, api: requests_mock.Mocker) -> None:
     api.get(f"{TRANSCRIPTS}/AC1", json={"data": None})
 
     output = connector.read(config(quo={"call_ids": ["AC1"]}), "quo_call_transcripts")

@@ -27,9 +27,7 @@ def test_spec(connector: Connector) -> None:
 
 @pytest.mark.parametrize("content", [None, "", "{", "\x00", "not json"])
 @pytest.mark.parametrize("command", ["check", "discover", "read"])
-def test_a_config_file_that_can_not_be_read(
-    command: str, content: str | None, connector: Connector
-) -> None:
+def test_a_config_file_that_can_not_be_read(command: str, content: str | None, connector: Connector) -> None:
     path = str(connector.folder / "missing.json")
     if content is not None:
         path = connector.file("broken.json", content)
@@ -62,11 +60,7 @@ WRONG_CATALOGS: dict[str, Any] = {
     "a wrong sync mode": {
         "streams": [
             {
-                "stream": {
-                    "name": "quo_calls",
-                    "json_schema": {},
-                    "supported_sync_modes": ["full_refresh"],
-                },
+                "stream": {"name": "quo_calls", "json_schema": {}, "supported_sync_modes": ["full_refresh"]},
                 "sync_mode": "sometimes",
                 "destination_sync_mode": "append",
             }
@@ -124,10 +118,7 @@ def test_a_catalog_that_can_not_be_read(name: str, connector: Connector) -> None
     assert "Traceback" not in output.said
 
 
-STATE: Row = {
-    "type": "STREAM",
-    "stream": {"stream_descriptor": {"name": "quo_calls"}, "stream_state": {}},
-}
+STATE: Row = {"type": "STREAM", "stream": {"stream_descriptor": {"name": "quo_calls"}, "stream_state": {}}}
 WRONG_STATES: dict[str, Any] = {
     "missing": None,
     "not json": "[{",
@@ -185,9 +176,7 @@ def test_garbage_in_a_stream_state_is_a_config_error(
 
 
 @pytest.mark.parametrize("state", [[], [STATE], [{**STATE, "type": "STREAM"}]])
-def test_an_empty_state_is_no_state(
-    state: list[Row], connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_an_empty_state_is_no_state(state: list[Row], connector: Connector, api: requests_mock.Mocker) -> None:
     api.get(QUO.url, json=QUO.answer)
 
     output = connector.read(config("quo"), "quo_calls", sync_mode="incremental", state=state)
@@ -196,9 +185,7 @@ def test_an_empty_state_is_no_state(
     assert len(output.records("quo_calls")) == 1
 
 
-def test_a_state_of_the_cdk_s_own_without_progress_is_accepted(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_state_of_the_cdk_s_own_without_progress_is_accepted(connector: Connector, api: requests_mock.Mocker) -> None:
     """The manifest was run by itself before, and was stopped before its parent had a state."""
     api.get(QUO.url, json={**QUO.answer, "data": [], "totalItems": 0})
     state = {"use_global_cursor": False, "states": [], "lookback_window": 0, "parent_state": {}}
@@ -211,9 +198,7 @@ def test_a_state_of_the_cdk_s_own_without_progress_is_accepted(
     assert output.ended(name["name"]) == "COMPLETE"
 
 
-def test_a_stream_that_is_not_there_is_said_to_be_missing(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_stream_that_is_not_there_is_said_to_be_missing(connector: Connector, api: requests_mock.Mocker) -> None:
     """A provider was disconnected, its streams are still selected -> INCOMPLETE and named, the others are read."""
     api.get(QUO.url, json=QUO.answer)
 
@@ -224,9 +209,7 @@ def test_a_stream_that_is_not_there_is_said_to_be_missing(
     assert any("bird_recordings" in error["message"] for error in output.errors)
 
 
-def test_a_stream_that_is_hidden_by_ids_is_said_to_be_missing(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_stream_that_is_hidden_by_ids_is_said_to_be_missing(connector: Connector, api: requests_mock.Mocker) -> None:
     output = connector.read(config(quo={"call_ids": ["AC1"]}), "quo_calls")
 
     assert output.exit_code == 1
@@ -235,8 +218,7 @@ def test_a_stream_that_is_hidden_by_ids_is_said_to_be_missing(
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["check"], ["read", "--config", "x"], ["fly"], ["spec", "--config"], ["check", "--wings"]],
+    "arguments", [["check"], ["read", "--config", "x"], ["fly"], ["spec", "--config"], ["check", "--wings"]]
 )
 def test_a_wrong_command_line_is_told_on_stderr(arguments: list[str], connector: Connector) -> None:
     output = connector.command(*arguments)
@@ -255,9 +237,7 @@ def test_no_command_shows_the_help(
     assert "usage" in capsys.readouterr().out
 
 
-def test_an_error_of_our_own_is_a_trace_with_a_stack(
-    connector: Connector, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_our_own_is_a_trace_with_a_stack(connector: Connector, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug is not the user's mistake -> a system error, with the stack trace that a developer needs."""
 
     def broken(*_: object, **__: object) -> None:
@@ -285,9 +265,7 @@ def test_every_failure_is_in_the_protocol_and_ends_with_1(
     assert {message["type"] for message in output.messages} >= {"LOG", "TRACE"}
 
 
-def test_records_carry_the_provider_s_values_unchanged(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_records_carry_the_provider_s_values_unchanged(connector: Connector, api: requests_mock.Mocker) -> None:
     """Unknown fields, big numbers, nested nulls and every script pass through."""
     row = {
         "id": "AC1",

@@ -67,11 +67,7 @@ def direction(value):
 STORAGE = "https://storage.example.org/7.mp3"
 CREATED = 1709370000  # 2024-03-02T09:00:00Z
 SECTION = {"api_id": "me", "api_token": "t0ken-SECRET"}
-SETTINGS = {
-    "start_date": "2024-03-01T00:00:00Z",
-    "end_date": "2024-03-08T00:00:00Z",
-    "example": SECTION,
-}
+SETTINGS = {"start_date": "2024-03-01T00:00:00Z", "end_date": "2024-03-08T00:00:00Z", "example": SECTION}
 CALLS: list[Row] = [
     {"id": 7, "started_at": CREATED, "direction": 1, "answered": True, "recording": STORAGE},
     {"id": 8, "started_at": CREATED + 60, "direction": 2, "answered": True, "recording": None},
@@ -87,11 +83,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "provider.yaml").write_text(PROVIDER)
     (folder / "quirks.py").write_text(QUIRKS)
     for name in ("example_calls", "example_transcripts", "example_files"):
-        properties: Row = {
-            "id": {"type": ["null", "integer"]},
-            "call_id": {},
-            "call_started_at": {},
-        }
+        properties: Row = {"id": {"type": ["null", "integer"]}, "call_id": {}, "call_started_at": {}}
         schema = {"type": "object", "properties": properties}
         (folder / "schemas" / f"{name}.json").write_text(json.dumps(schema))
     monkeypatch.setattr(provider, "PROVIDERS", tmp_path / "providers")
@@ -140,10 +132,7 @@ def test_check_and_discover(connector: Connector, example: requests_mock.Mocker)
 def test_a_wrong_key_names_the_provider(connector: Connector, api: requests_mock.Mocker) -> None:
     api.get("https://other.example.com/v1/calls", status_code=401)
     message = connector.check(SETTINGS).connection["message"]
-    assert (
-        message
-        == "Example rejected the credential. Check `example.api_token`: it must be a current token."
-    )
+    assert message == "Example rejected the credential. Check `example.api_token`: it must be a current token."
 
 
 def test_a_sync_and_another(connector: Connector, example: requests_mock.Mocker) -> None:
@@ -173,9 +162,7 @@ def test_a_sync_and_another(connector: Connector, example: requests_mock.Mocker)
     again = connector.read(SETTINGS, *streams, sync_mode="incremental", state=states)
     assert again.exit_code == 0
     assert not again.records("example_transcripts") and not again.records("example_files")
-    assert (
-        example.call_count - asked <= 3
-    )  # the look-back's list, and the transcript that is not there yet
+    assert example.call_count - asked <= 3  # the look-back's list, and the transcript that is not there yet
 
 
 def test_by_ids(connector: Connector, example: requests_mock.Mocker) -> None:
@@ -195,11 +182,7 @@ def test_by_ids(connector: Connector, example: requests_mock.Mocker) -> None:
     [
         ("    rows: data.calls\n", "", "streams.example_calls"),
         ("per: minute", "per: fortnight", "limit.per"),
-        (
-            "for_each: {row_of: example_calls",
-            "for_each: {row_of: nobody",
-            "there is no stream nobody",
-        ),
+        ("for_each: {row_of: example_calls", "for_each: {row_of: nobody", "there is no stream nobody"),
         ("when: parent.answered", 'when: "parent.answered =="', "no expression"),
         ("title: Example", "name: Example", "name"),
     ],

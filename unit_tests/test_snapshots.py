@@ -55,8 +55,7 @@ def test_catalog_with_ids(connector: Connector, snapshot: Snapshot) -> None:
 
     assert {tuple(stream["sync_modes"]) for stream in streams.values()} == {("full_refresh",)}
     short = {
-        name: {key: value for key, value in stream.items() if key != "properties"}
-        for name, stream in streams.items()
+        name: {key: value for key, value in stream.items() if key != "properties"} for name, stream in streams.items()
     }
     snapshot("catalog_with_ids.json", short)
 
@@ -64,9 +63,7 @@ def test_catalog_with_ids(connector: Connector, snapshot: Snapshot) -> None:
 def test_both_modes_have_the_same_schemas(connector: Connector) -> None:
     """Whoever adds an id list keeps the tables -> same schema, same key."""
     listed = connector.discover(config(*SECTIONS)).streams
-    by_id = connector.discover(
-        config(**{name: {key: ["AC1"]} for name, key in ID_LISTS.items()})
-    ).streams
+    by_id = connector.discover(config(**{name: {key: ["AC1"]} for name, key in ID_LISTS.items()})).streams
 
     assert set(by_id) < set(listed)
     for name, stream in by_id.items():

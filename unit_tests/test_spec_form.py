@@ -63,20 +63,14 @@ def a_choice_has_one_constant(path: str, field: Node) -> str:
     constants = [option["properties"][names[0]] for option in field["oneOf"]]
     if len({constant["const"] for constant in constants}) != len(constants):
         return "two options have the same `const`"
-    if any(
-        constant.get("default", constant["const"]) != constant["const"] for constant in constants
-    ):
+    if any(constant.get("default", constant["const"]) != constant["const"] for constant in constants):
         return "a `default` beside a `const` must be that"
     return ""
 
 
 def an_option_has_a_label(path: str, field: Node) -> str:
     titles = [option.get("title") for option in field.get("oneOf", [])]
-    return (
-        ""
-        if all(titles) and len(set(titles)) == len(titles)
-        else "options need titles of their own"
-    )
+    return "" if all(titles) and len(set(titles)) == len(titles) else "options need titles of their own"
 
 
 def a_choice_is_not_in_a_list(path: str, field: Node) -> str:
@@ -271,9 +265,7 @@ def submitted(*connected: str) -> Node:
     config = {}
     for name, field in SPEC["properties"].items():
         if name in PROVIDERS:
-            config[name] = (
-                typed(field["oneOf"][1]) if name in connected else deepcopy(field["default"])
-            )
+            config[name] = typed(field["oneOf"][1]) if name in connected else deepcopy(field["default"])
         elif "default" in field:
             config[name] = field["default"]
     return config

@@ -21,9 +21,7 @@ def recording_url(cid: str) -> str:
     return f"{TETHER}/api/calls/{cid}/recording"
 
 
-def test_the_history_is_walked_by_offset_to_its_total(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_the_history_is_walked_by_offset_to_its_total(connector: Connector, api: requests_mock.Mocker) -> None:
     """limit defaults to 50, no date filter, no order -> the whole list, pages overlapping by a row, dates applied here."""
     rows = [call(number) for number in range(60)]
     late, early = call(60, createdAt="2024-03-08T00:00:00Z"), call(61, createdAt="2023-01-01")
@@ -33,10 +31,7 @@ def test_the_history_is_walked_by_offset_to_its_total(
     output = connector.read(config("tether"), "tether_calls")
 
     assert output.records("tether_calls") == rows
-    assert [request.qs for request in api.request_history] == [
-        {"limit": ["50"]},
-        {"limit": ["50"], "offset": ["49"]},
-    ]
+    assert [request.qs for request in api.request_history] == [{"limit": ["50"]}, {"limit": ["50"], "offset": ["49"]}]
 
 
 def test_recordings_of_completed_calls_with_the_fields_of_the_call(
@@ -50,9 +45,7 @@ def test_recordings_of_completed_calls_with_the_fields_of_the_call(
 
     output = connector.read(config("tether"), "tether_call_recordings")
 
-    assert output.records("tether_call_recordings") == [
-        {**body, "callId": "c1", "callCreatedAt": CREATED}
-    ]
+    assert output.records("tether_call_recordings") == [{**body, "callId": "c1", "callCreatedAt": CREATED}]
     assert api.call_count == 2
 
 
@@ -96,9 +89,7 @@ def test_success_false_with_200_is_not_a_record(
     assert len(naps) == 1
 
 
-def test_audio_data_is_left_out_unless_asked_for(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_audio_data_is_left_out_unless_asked_for(connector: Connector, api: requests_mock.Mocker) -> None:
     """Twilio's audio comes as base64 inside the answer -> megabytes in a row -> only with include_audio_data."""
     body = {"success": True, "audioData": "data:audio/mpeg;base64,AAAA", "duration": 3}
     api.get(recording_url("c1"), json=body)
@@ -113,9 +104,7 @@ def test_audio_data_is_left_out_unless_asked_for(
         assert row["duration"] == 3
 
 
-def test_with_ids_only_the_recording_endpoint_is_asked(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_with_ids_only_the_recording_endpoint_is_asked(connector: Connector, api: requests_mock.Mocker) -> None:
     """Contract: with call_ids no listing, no tether_calls, full refresh only."""
     settings = config(tether={"call_ids": ["c1", "c2"]})
     api.get(recording_url("c1"), json={"success": True})
@@ -127,15 +116,10 @@ def test_with_ids_only_the_recording_endpoint_is_asked(
     assert list(streams) == ["tether_call_recordings"]
     assert streams["tether_call_recordings"]["supported_sync_modes"] == ["full_refresh"]
     assert [row["callId"] for row in output.records("tether_call_recordings")] == ["c1"]
-    assert sorted(request.url for request in api.request_history) == [
-        recording_url("c1"),
-        recording_url("c2"),
-    ]
+    assert sorted(request.url for request in api.request_history) == [recording_url("c1"), recording_url("c2")]
 
 
-def test_a_base_url_with_a_path_and_a_slash_is_kept(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_a_base_url_with_a_path_and_a_slash_is_kept(connector: Connector, api: requests_mock.Mocker) -> None:
     """An instance may live below a path -> the path stays, a slash at the end does no harm."""
     api.get("https://tether.example.com/relay/api/calls/history", json=history([call(1)], 1))
 
@@ -144,9 +128,7 @@ def test_a_base_url_with_a_path_and_a_slash_is_kept(
     assert len(output.records("tether_calls")) == 1
 
 
-def test_an_address_without_the_api_is_a_config_error(
-    connector: Connector, api: requests_mock.Mocker
-) -> None:
+def test_an_address_without_the_api_is_a_config_error(connector: Connector, api: requests_mock.Mocker) -> None:
     api.get(HISTORY, status_code=404, text="<html>nginx</html>")
 
     output = connector.read(config("tether"), "tether_calls")

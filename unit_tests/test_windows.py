@@ -83,9 +83,7 @@ SERVERS: dict[str, tuple[Server, Window]] = {
 
 # Times that collide with each other, with midnights and with the cuts of the parts.
 moments = st.one_of(
-    st.datetimes(
-        BEGINNING.replace(tzinfo=None), datetime(2026, 11, 20), timezones=st.just(timezone.utc)
-    ),
+    st.datetimes(BEGINNING.replace(tzinfo=None), datetime(2026, 11, 20), timezones=st.just(timezone.utc)),
     st.integers(0, 320).map(lambda days: BEGINNING + timedelta(days=days)),
     st.integers(0, 7_000).map(lambda hours: BEGINNING + timedelta(hours=hours, microseconds=1)),
 )
@@ -94,9 +92,7 @@ moments = st.one_of(
 @pytest.mark.parametrize("provider", SERVERS)
 @settings(max_examples=60, deadline=None)
 @given(times=st.lists(moments, max_size=30), cuts=st.lists(moments, min_size=2, max_size=6))
-def test_parts_of_a_backfill_are_exactly_the_whole(
-    provider: str, times: list[datetime], cuts: list[datetime]
-) -> None:
+def test_parts_of_a_backfill_are_exactly_the_whole(provider: str, times: list[datetime], cuts: list[datetime]) -> None:
     """start_date/end_date parts together emit every row once: no gap, no overlap, whatever the provider's bounds."""
     server, window_of = SERVERS[provider]
     # The cuts are also rows: what stands exactly on a boundary is what goes wrong.
@@ -153,9 +149,7 @@ def test_a_row_on_the_boundary_of_two_windows_is_emitted_once(provider: str) -> 
     done=st.lists(st.tuples(moments, moments).map(sorted), max_size=6),
     lookback=st.integers(0, 10).map(lambda days: timedelta(days=days)),
 )
-def test_what_is_read_is_what_is_not_done_and_the_look_back(
-    done: list[list[datetime]], lookback: timedelta
-) -> None:
+def test_what_is_read_is_what_is_not_done_and_the_look_back(done: list[list[datetime]], lookback: timedelta) -> None:
     windows = a_stream(lookback=lookback)
     for start, end in done:
         windows.finish(start, end)
@@ -193,10 +187,7 @@ def test_a_start_date_is_the_lower_bound_whatever_the_provider_sends() -> None:
         (EXACT, {"from": "2026-03-01T00:00:00.000000Z", "until": "2026-03-08T12:00:00.000000Z"}),
         (DAYS, {"from": "2026-02-28", "until": "2026-03-09"}),
         (UNFILTERED, {}),
-        (
-            Window("created", since="a", until="b", format="epoch_seconds"),
-            {"a": "1772323200", "b": "1772971200"},
-        ),
+        (Window("created", since="a", until="b", format="epoch_seconds"), {"a": "1772323200", "b": "1772971200"}),
         (
             Window("created", since="a", until="b", format="epoch_milliseconds"),
             {"a": "1772323200000", "b": "1772971200000"},
@@ -204,9 +195,7 @@ def test_a_start_date_is_the_lower_bound_whatever_the_provider_sends() -> None:
     ],
 )
 def test_the_request_says_both_bounds(window: Window, expected: dict[str, str]) -> None:
-    part = Slice(
-        datetime(2026, 3, 1, tzinfo=timezone.utc), datetime(2026, 3, 8, 12, tzinfo=timezone.utc)
-    )
+    part = Slice(datetime(2026, 3, 1, tzinfo=timezone.utc), datetime(2026, 3, 8, 12, tzinfo=timezone.utc))
     assert part.params(window) == expected
 
 
@@ -265,27 +254,20 @@ def test_an_end_date_in_the_future_is_no_end() -> None:
 def test_state_of_the_stock_cursor_is_understood() -> None:
     """A single timestamp is what the CDK's own cursor saves."""
     windows = a_stream(state={"created": "2026-11-20T00:00:00.000000Z"})
-    assert [start for start, _ in bounds(windows)] == [
-        datetime(2026, 11, 20, tzinfo=timezone.utc) - LAG
-    ]
+    assert [start for start, _ in bounds(windows)] == [datetime(2026, 11, 20, tzinfo=timezone.utc) - LAG]
 
 
 @pytest.mark.parametrize(
     "parent",
     [
         {"created": "2026-11-20T00:00:00.000000Z"},
-        {
-            "state_type": "date-range",
-            "slices": [{"start": iso(BEGINNING), "end": "2026-11-20T00:00:00.000000Z"}],
-        },
+        {"state_type": "date-range", "slices": [{"start": iso(BEGINNING), "end": "2026-11-20T00:00:00.000000Z"}]},
     ],
 )
 def test_state_of_the_stock_substream_cursor_is_understood(parent: dict[str, Any]) -> None:
     """As the exported manifest leaves it, when it is run by itself."""
     windows = a_stream(state={"use_global_cursor": False, "parent_state": {"calls": parent}})
-    assert [start for start, _ in bounds(windows)] == [
-        datetime(2026, 11, 20, tzinfo=timezone.utc) - LAG
-    ]
+    assert [start for start, _ in bounds(windows)] == [datetime(2026, 11, 20, tzinfo=timezone.utc) - LAG]
 
 
 @pytest.mark.parametrize(
@@ -303,13 +285,8 @@ def test_a_state_without_windows_starts_from_the_beginning(state: dict[str, Any]
     assert bounds(a_stream(state=state)) == bounds(a_stream())
 
 
-def test_a_state_from_the_future_is_told_and_read_again_from_now_on(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    state = {
-        "state_type": "date-range",
-        "slices": [{"start": iso(BEGINNING), "end": iso(NOW + timedelta(days=400))}],
-    }
+def test_a_state_from_the_future_is_told_and_read_again_from_now_on(caplog: pytest.LogCaptureFixture) -> None:
+    state = {"state_type": "date-range", "slices": [{"start": iso(BEGINNING), "end": iso(NOW + timedelta(days=400))}]}
     windows = a_stream(state=state, lookback=timedelta(days=3))
     assert "ahead of this machine's clock" in caplog.text
     assert bounds(windows) == [(NOW - timedelta(days=3), NOW.replace(microsecond=0))]
@@ -347,9 +324,7 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just(iso(BEGINNING)),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["start", "end", "created", "2026-11-20"]), inner, max_size=3
-        )
+        | st.dictionaries(st.sampled_from(["start", "end", "created", "2026-11-20"]), inner, max_size=3)
     ),
     max_leaves=6,
 )
@@ -358,9 +333,7 @@ json_values = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(
-        st.sampled_from(["state_type", "slices", "settled", "created", "parent_state", "x"]),
-        json_values,
-        max_size=4,
+        st.sampled_from(["state_type", "slices", "settled", "created", "parent_state", "x"]), json_values, max_size=4
     )
 )
 def test_any_state_is_read_or_refused(state: dict[str, Any]) -> None:
@@ -405,8 +378,7 @@ def test_file_streams_remember_more() -> None:
         settled.add(f"recording {number}", NOW - timedelta(days=number % 3))
     settled.forget_before(NOW - timedelta(days=3))
     assert all(
-        (f"recording {number}", NOW - timedelta(days=number % 3)) in settled
-        for number in range(Settled.FILES_LIMIT)
+        (f"recording {number}", NOW - timedelta(days=number % 3)) in settled for number in range(Settled.FILES_LIMIT)
     )
     settled.add("one more", NOW)
     settled.forget_before(NOW - timedelta(days=3))

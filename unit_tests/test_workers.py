@@ -151,9 +151,7 @@ class TestInOrder:
 
     @settings(max_examples=50, deadline=None)
     @given(times=st.lists(st.integers(0, 5), max_size=60), slow=st.sets(st.integers(0, 59)))
-    def test_outcomes_come_by_time_whatever_is_done_first(
-        self, times: list[int], slow: set[int]
-    ) -> None:
+    def test_outcomes_come_by_time_whatever_is_done_first(self, times: list[int], slow: set[int]) -> None:
         def job_of(item: int) -> Job:
             yield partial(sleep, 0.002 if item in slow else 0)
             return outcome_of(item)
@@ -271,9 +269,7 @@ class TestInOrder:
             def once(self) -> Answer | Later:
                 if later.is_set():
                     return Answer({})
-                return Later(
-                    when_done=lambda wake: threading.Thread(target=woken, args=[wake]).start()
-                )
+                return Later(when_done=lambda wake: threading.Thread(target=woken, args=[wake]).start())
 
         def woken(wake: Callable[[], None]) -> None:
             later.wait(10)

@@ -29,9 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     keys = [system.key for system in (OURS, *PEERS, RAW)]
     add = parser.add_argument
     add("--rounds", type=int, default=3)
@@ -40,9 +38,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--quick", action="store_true", help="one round of a tenth of the work: whether it runs")
     ours = "Python of the environment with this connector (default: that of .venv)"
     add("--ours", type=Path, default=ROOT / ".venv/bin/python", metavar="PYTHON", help=ours)
-    before = (
-        "Python of an environment with another version of it, to be measured in the same rounds"
-    )
+    before = "Python of an environment with another version of it, to be measured in the same rounds"
     add("--before", type=Path, metavar="PYTHON", help=before)
     add("--json", type=Path, metavar="FILE", help="where to write every single figure as well")
     found = parser.parse_args(arguments)
@@ -58,9 +54,7 @@ def _of(choices: Sequence[str]) -> str:
 class Bench:
     """The rounds."""
 
-    def __init__(
-        self, chosen: argparse.Namespace, server: Server, proofs: Executor, folder: Path
-    ) -> None:
+    def __init__(self, chosen: argparse.Namespace, server: Server, proofs: Executor, folder: Path) -> None:
         self.chosen = chosen
         self.proofs = proofs
         self.server = server
@@ -81,9 +75,7 @@ class Bench:
     def cases(self) -> Iterator[Case]:
         only = set(self.chosen.only)
         for case in CASES:
-            for_cpu = case.work == "one" or (
-                case.work == "details" and not case.latency_ms and case.workers == 16
-            )
+            for_cpu = case.work == "one" or (case.work == "details" and not case.latency_ms and case.workers == 16)
             if case.work in only or (for_cpu and "cpu" in only):
                 yield case.smaller() if self.chosen.quick else case
 
@@ -98,9 +90,7 @@ class Bench:
                         self.one(case, system)
             if "startup" in self.chosen.only:
                 for key, connector in self.connectors.items():
-                    startup.measure(
-                        key, connector, self.server, self.folder / "output", self.results.commands
-                    )
+                    startup.measure(key, connector, self.server, self.folder / "output", self.results.commands)
 
     def one(self, case: Case, system: System) -> None:
         told = replace(case, count=case.count_for(sequential=system.sequential))
@@ -125,9 +115,7 @@ class Bench:
             per_second=case.per_second,
         )
         self.results.add(case, system.key, figures)
-        say(
-            f"  {case.work}, {case.name}: {system.title}: {figures.rate:,.0f}/s in {figures.whole:.1f} s"
-        )
+        say(f"  {case.work}, {case.name}: {system.title}: {figures.rate:,.0f}/s in {figures.whole:.1f} s")
 
 
 def say(what: str) -> None:

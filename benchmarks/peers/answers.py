@@ -14,9 +14,7 @@ Row = dict[str, Any]
 
 
 def head(length: int, content_type: str = "application/json", status: str = "200 OK") -> bytes:
-    return (
-        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
-    ).encode()
+    return (f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n").encode()
 
 
 def whole(body: bytes, status: str = "200 OK") -> bytes:
@@ -72,9 +70,7 @@ def pages(count: int) -> dict[bytes, bytes]:
         body: Row = {"data": [recording(n) for n in range(start, end)], "has_more": end < count}
         if end < count:
             body["next_cursor"] = _cursor(end)
-        found[_cursor(start).encode() if start else b""] = whole(
-            json.dumps(body, separators=(",", ":")).encode()
-        )
+        found[_cursor(start).encode() if start else b""] = whole(json.dumps(body, separators=(",", ":")).encode())
     return found
 
 

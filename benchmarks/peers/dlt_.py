@@ -21,9 +21,7 @@ TRIES = 20
 
 def client(job: Job) -> dict[str, Any]:
     # The default's pool has 50 connections, and gives up a request after 5 tries.
-    session = Client(
-        raise_for_status=False, max_connections=job.workers, request_max_attempts=TRIES
-    ).session
+    session = Client(raise_for_status=False, max_connections=job.workers, request_max_attempts=TRIES).session
     return {"base_url": job.base_url, "session": session, "headers": {"Authorization": KEY}}
 
 
@@ -35,11 +33,7 @@ def listed(job: Job) -> Any:
             "path": "v1/recordings",
             "params": {"limit": PAGE},
             "data_selector": "data",
-            "paginator": {
-                "type": "cursor",
-                "cursor_path": "next_cursor",
-                "cursor_param": "cursor",
-            },
+            "paginator": {"type": "cursor", "cursor_path": "next_cursor", "cursor_param": "cursor"},
         },
     }
     return rest_api_source({"client": client(job), "resources": [recordings]})

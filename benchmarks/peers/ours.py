@@ -9,11 +9,7 @@ from benchmarks.peers.job import KEY
 from benchmarks.peers.process import Failed
 from benchmarks.peers.work import Case, call_ids
 
-STREAMS = {
-    "list": "bota_recordings",
-    "details": "quo_call_recordings",
-    "files": "quo_recording_files",
-}
+STREAMS = {"list": "bota_recordings", "details": "quo_call_recordings", "files": "quo_recording_files"}
 UNLIMITED = 1_000_000
 """More requests a second than any program makes."""
 
@@ -35,9 +31,7 @@ class Connector:
         return [self.python, "-m", "source_recordings", *arguments]
 
     def read(self, case: Case) -> list[str | Path]:
-        config = self._file(
-            "config", self.bota(case) if case.kind == "list" else self.quo(case), case
-        )
+        config = self._file("config", self.bota(case) if case.kind == "list" else self.quo(case), case)
         return self.read_with(STREAMS[case.kind], config)
 
     def read_with(self, stream: str, config: Path) -> list[str | Path]:
@@ -45,11 +39,7 @@ class Connector:
 
     def bota(self, case: Case | None = None) -> Config:
         return {
-            "bota": {
-                "api_key": KEY,
-                "base_url": self.base_url,
-                "requests_per_minute": 60 * UNLIMITED,
-            },
+            "bota": {"api_key": KEY, "base_url": self.base_url, "requests_per_minute": 60 * UNLIMITED},
             "num_workers": case.workers if case else 16,
         }
 
@@ -83,14 +73,8 @@ class Connector:
                 if found["name"] == stream
             ]
             if len(offered) != 1:
-                raise Failed(
-                    f"{self.python}: no stream {stream}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-                )
-            configured = {
-                "stream": offered[0],
-                "sync_mode": "full_refresh",
-                "destination_sync_mode": "overwrite",
-            }
+                raise Failed(f"{self.python}: no stream {stream}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+            configured = {"stream": offered[0], "sync_mode": "full_refresh", "destination_sync_mode": "overwrite"}
             file.write_text(json.dumps({"streams": [configured]}))
         return file
 

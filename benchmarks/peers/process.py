@@ -32,9 +32,7 @@ class Failed(Exception):
     """A program did not do its work."""
 
 
-def run(
-    command: Sequence[str | Path], output: Path, *, cwd: Path, env: Mapping[str, str] | None = None
-) -> Ran:
+def run(command: Sequence[str | Path], output: Path, *, cwd: Path, env: Mapping[str, str] | None = None) -> Ran:
     """Reads what the program prints while it runs, as a platform does, into the file `output`.
 
     Raises Failed, with the end of what it has said, unless it ends with 0.
@@ -64,8 +62,7 @@ def run(
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Failed(
-            f"{' '.join(map(str, command))}\nended with {process.returncode}:\n"
-            f"{_end_of(output)}\n{_end_of(errors)}"
+            f"{' '.join(map(str, command))}\nended with {process.returncode}:\n{_end_of(output)}\n{_end_of(errors)}"
         )
     return Ran(started, last, ended, used.ru_utime + used.ru_stime, _peak(used.ru_maxrss))
 

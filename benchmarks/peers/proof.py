@@ -24,12 +24,8 @@ def check(system: str, case: Case, output: Path, folder: Path, stats: Stats) -> 
     else:
         found = [row_id(row) for row in rows(output)]
         if sorted(found) != sorted(expected(case)):
-            raise Failed(
-                f"{where}: {len(set(found))} different of {len(found)} rows, not {case.count}"
-            )
-    asked = {"list": -(-case.count // PAGE), "details": case.count, "files": 2 * case.count}[
-        case.kind
-    ]
+            raise Failed(f"{where}: {len(set(found))} different of {len(found)} rows, not {case.count}")
+    asked = {"list": -(-case.count // PAGE), "details": case.count, "files": 2 * case.count}[case.kind]
     if system != "raw" and stats.paths != asked:
         raise Failed(f"{where}: {stats.paths} different requests, not {asked}")
     if case.kind == "files" and system != "raw":

@@ -38,9 +38,7 @@ class Client(asyncio.Protocol):
             self.transport.close()
             self.over.set_result(None)
             return
-        self.transport.write(
-            f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: {KEY}\r\n\r\n".encode()
-        )
+        self.transport.write(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: {KEY}\r\n\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
         if not self.missing:

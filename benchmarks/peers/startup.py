@@ -12,9 +12,7 @@ EMPTY = 'python -c "pass"'
 BARE = 'python -c "import airbyte_cdk.entrypoint"'
 
 
-def measure(
-    version: str, connector: Connector, server: Server, output: Path, found: dict[str, list[float]]
-) -> None:
+def measure(version: str, connector: Connector, server: Server, output: Path, found: dict[str, list[float]]) -> None:
     """Each command once; `read` of a list without rows."""
     server.prepare()
     config = connector.config_of_empty_list()

@@ -55,22 +55,13 @@ class Start:
 
 
 def start(
-    system: System,
-    case: Case,
-    connectors: dict[str, Connector],
-    base_url: str,
-    folder: Path,
-    root: Path,
+    system: System, case: Case, connectors: dict[str, Connector], base_url: str, folder: Path, root: Path
 ) -> Start:
     """`folder` is empty: the files go there."""
     if system.key in connectors:
         connector = connectors[system.key]
         # Elsewhere than in a checkout: Python would take that one's package.
-        return Start(
-            connector.read(case),
-            connector.folder,
-            {"AIRBYTE_STAGING_DIRECTORY": os.fspath(folder)},
-        )
+        return Start(connector.read(case), connector.folder, {"AIRBYTE_STAGING_DIRECTORY": os.fspath(folder)})
     job = Job(case.kind, base_url, case.count, case.workers, folder)
     command: list[str | Path] = [sys.executable, "-m", f"benchmarks.peers.{system.module}"]
     return Start([*command, *arguments(job)], root, {})

@@ -46,9 +46,7 @@ def _spread(results: Results, cases: Iterable[Case]) -> Iterator[str]:
     if results.rounds < 2:
         return
     spread = max(
-        results.spread(case, system, lambda f: f.rate)
-        for case in cases
-        for system in _compared(results, case)
+        results.spread(case, system, lambda f: f.rate) for case in cases for system in _compared(results, case)
     )
     yield ""
     yield f"Rounds of one system differ by {spread:.0f}% at most."
@@ -88,10 +86,7 @@ def _matrix(results: Results, work: str, title: str) -> Iterator[str]:
     systems = [s for s in results.systems(cases) if s != RAW.key]
     rows = [(TITLES[s], *(_number(rate(case, s)) for case in cases)) for s in systems]
     rows += [
-        (
-            f"{TITLES[OURS.key]} ÷ {TITLES[s]}",
-            *(_ratio(rate(case, OURS.key), rate(case, s)) for case in cases),
-        )
+        (f"{TITLES[OURS.key]} ÷ {TITLES[s]}", *(_ratio(rate(case, OURS.key), rate(case, s)) for case in cases))
         for s in systems
         if s != OURS.key and OURS.key in systems
     ]
@@ -111,11 +106,7 @@ def _cpu(results: Results) -> Iterator[str]:
         # What the start takes is in both.
         least = results.of(one, system, lambda f: f.cpu)
         whole = results.of(case, system, lambda f: f.cpu)
-        return (
-            None
-            if least is None or whole is None
-            else (whole - least) * 1000 / (case.count - one.count)
-        )
+        return None if least is None or whole is None else (whole - least) * 1000 / (case.count - one.count)
 
     rows = [
         (

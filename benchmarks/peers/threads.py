@@ -28,11 +28,7 @@ _local = threading.local()
 def session() -> requests.Session:
     if not hasattr(_local, "session"):
         retry = Retry(
-            total=20,
-            backoff_factor=0.5,
-            backoff_max=10,
-            backoff_jitter=0.5,
-            status_forcelist=(429, 500, 502, 503, 504),
+            total=20, backoff_factor=0.5, backoff_max=10, backoff_jitter=0.5, status_forcelist=(429, 500, 502, 503, 504)
         )
         found = requests.Session()
         found.headers["Authorization"] = KEY

@@ -44,11 +44,7 @@ class Case:
 
     def smaller(self) -> "Case":
         """The same for a smoke run."""
-        return replace(
-            self,
-            count=max(1, self.count // QUICK),
-            count_sequential=self.count_sequential // QUICK,
-        )
+        return replace(self, count=max(1, self.count // QUICK), count_sequential=self.count_sequential // QUICK)
 
 
 CASES = (

@@ -63,8 +63,7 @@ class Amigo(Provider):
         created = self.created(index)
         connected = created + dice.randrange(SECOND, 30 * SECOND)
         outcome = dice.choices(
-            ("completed", "busy", "no-answer", "canceled", "failed", "unknown"),
-            (84, 3, 5, 3, 3, 2),
+            ("completed", "busy", "no-answer", "canceled", "failed", "unknown"), (84, 3, 5, 3, 3, 2)
         )[0]
         ended = connected + (talk(dice) * SECOND if outcome == "completed" else 0)
         flagged = stored = None
@@ -113,9 +112,7 @@ class Amigo(Provider):
             "entity_id": self.world.uuid("amigo", index),
             "call_sid": self.sid(index),
             "direction": (
-                dice.choice(("simulated", "playground", "test"))
-                if simulated
-                else dice.choice(("inbound", "outbound"))
+                dice.choice(("simulated", "playground", "test")) if simulated else dice.choice(("inbound", "outbound"))
             ),
             "phone_number": phone(dice),
             "caller_id": phone(dice),
@@ -129,9 +126,7 @@ class Amigo(Provider):
             "quality_score": dice.choice((None, 0, 1, 1e-7, round(dice.random(), 6))),
             "final_state": dice.choice((None, label(dice))),
             "completion_reason": (
-                dice.choice((None, "completed", "caller_hangup", "terminal_state", "transferred"))
-                if done
-                else None
+                dice.choice((None, "completed", "caller_hangup", "terminal_state", "transferred")) if done else None
             ),
             "service_id": dice.choice((None, self.world.uuid("amigo-service", index % 3))),
             "source": source,
@@ -246,18 +241,10 @@ class Amigo(Provider):
             return self.media_row(self.media(f"{self.sid(ref[0])}/{ref[1]}"), **keys)
 
         return {
-            "amigo_calls": Stream(
-                self.listed, lambda index: (self.world.uuid("amigo", index),), self.call
-            ),
-            "amigo_recording_metadata": Stream(
-                recorded, sid, lambda index: {**self.metadata(index), **since(index)}
-            ),
-            "amigo_recording_urls": Stream(
-                recorded, sid, lambda index: {**self.urls(index), **since(index)}
-            ),
-            "amigo_recording_files": Stream(
-                files, lambda ref: (self.sid(ref[0]), ref[1]), file_row
-            ),
+            "amigo_calls": Stream(self.listed, lambda index: (self.world.uuid("amigo", index),), self.call),
+            "amigo_recording_metadata": Stream(recorded, sid, lambda index: {**self.metadata(index), **since(index)}),
+            "amigo_recording_urls": Stream(recorded, sid, lambda index: {**self.urls(index), **since(index)}),
+            "amigo_recording_files": Stream(files, lambda ref: (self.sid(ref[0]), ref[1]), file_row),
         }
 
     # --- http -------------------------------------------------------------------------------

@@ -96,17 +96,11 @@ class Provider(ABC):
     # --- for the routes ---------------------------------------------------------------------
 
     def refuse(
-        self,
-        request: web.Request,
-        status: int,
-        message: str,
-        headers: Mapping[str, str] | None = None,
+        self, request: web.Request, status: int, message: str, headers: Mapping[str, str] | None = None
     ) -> RefusalError:
         return RefusalError(status, self.error(request, status, message), headers)
 
-    def integer(
-        self, request: web.Request, name: str, default: int, low: int, high: int, status: int
-    ) -> int:
+    def integer(self, request: web.Request, name: str, default: int, low: int, high: int, status: int) -> int:
         """A whole number in a range from the query, else a refusal."""
         text = request.query.get(name)
         if text is None:

@@ -65,11 +65,7 @@ class Bird(Provider):
         self._transcripts = lru_cache(maxsize=4)(self._list_transcripts)
 
     def config(self) -> Row:
-        return {
-            "access_key": ACCESS_KEY,
-            "workspace_id": self.workspace_id,
-            "base_url": self.base_url,
-        }
+        return {"access_key": ACCESS_KEY, "workspace_id": self.workspace_id, "base_url": self.base_url}
 
     # --- data -------------------------------------------------------------------------------
 
@@ -109,9 +105,7 @@ class Bird(Provider):
             "source": "conference" if conference else "call",
             "sourceId": self.world.uuid("bird-source", index),
             "status": status,
-            "origin": dice.choice(
-                ("call-command-record", "call-command-record-call", "create-call", "bridge-call")
-            ),
+            "origin": dice.choice(("call-command-record", "call-command-record-call", "create-call", "bridge-call")),
             "stereo": dice.random() < 0.3,
             "format": "mp3",
             "transcription": life.transcribed is not None,
@@ -178,9 +172,7 @@ class Bird(Provider):
     def _transcript_rank(self, index: int) -> tuple[float, int]:
         """Transcriptions are made in another order than the recordings."""
         rank, at = self.rank(index), self.transcribed(index)
-        return {"newest": (-at, rank), "oldest": (at, rank), "shuffled": (0.0, rank)}[
-            self.knobs.undocumented_order
-        ]
+        return {"newest": (-at, rank), "oldest": (at, rank), "shuffled": (0.0, rank)}[self.knobs.undocumented_order]
 
     def media(self, media_id: str) -> Media | None:
         index = self.known("bird", media_id)
@@ -200,14 +192,10 @@ class Bird(Provider):
         return {
             "bird_recordings": Stream(lambda: range(self.count()), uuid, self.recording),
             "bird_transcriptions": Stream(
-                self.transcripts,
-                lambda index: (self.world.uuid("bird-transcription", index),),
-                self.transcription,
+                self.transcripts, lambda index: (self.world.uuid("bird-transcription", index),), self.transcription
             ),
             "bird_recording_files": Stream(
-                lambda: [i for i in range(self.count()) if self._now(i)[1] == "available"],
-                uuid,
-                file,
+                lambda: [i for i in range(self.count()) if self._now(i)[1] == "available"], uuid, file
             ),
         }
 
@@ -228,13 +216,7 @@ class Bird(Provider):
 
     def error(self, request: web.Request, status: int, message: str) -> Row:
         # https://docs.bird.com/api/api-access/common-api-usage: code and message, 5+ characters
-        codes = {
-            401: "Unauthorized",
-            403: "Forbidden",
-            404: "NotFound",
-            422: "InvalidPayload",
-            429: "TooManyRequests",
-        }
+        codes = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 422: "InvalidPayload", 429: "TooManyRequests"}
         return {"code": codes.get(status, "InternalError"), "message": message}
 
     def authorize(self, request: web.Request) -> None:
@@ -340,12 +322,7 @@ def _results(rows: list[Row], following: int | None) -> web.Response:
 def _party(dice: random.Random, world: World, index: int) -> Row:
     number = phone(dice)
     row: Row = {"type": dice.choice(("pstn", "pstn", "webrtc")), "number": number[1:]}
-    optional: Row = {
-        "identity": number,
-        "countryIsoCode": "US",
-        "anonymous": False,
-        "callerIdName": label(dice),
-    }
+    optional: Row = {"identity": number, "countryIsoCode": "US", "anonymous": False, "callerIdName": label(dice)}
     row.update({key: value for key, value in optional.items() if dice.random() < 0.6})
     party: Row = {"number": row}
     if dice.random() < 0.4:

@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 
 API_KEY = "sk_test_sandbox_bota"
 FILE_SLOTS = 4
-TYPES = {
-    "audio/opus": "audio",
-    "audio/wav": "audio",
-    "image/jpeg": "image",
-    "video/mp4": "video",
-}
+TYPES = {"audio/opus": "audio", "audio/wav": "audio", "image/jpeg": "image", "video/mp4": "video"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +74,7 @@ class Bota(Provider):
         streaming = created + dice.randrange(SECOND, MINUTE) if dice.random() < 0.2 else None
         # `processing` and `completed` are legacy values that old rows still have.
         outcome = dice.choices(
-            ("uploaded", "completed", "processing", "failed", "integrity_failure", "pending"),
-            (60, 26, 2, 5, 3, 4),
+            ("uploaded", "completed", "processing", "failed", "integrity_failure", "pending"), (60, 26, 2, 5, 3, 4)
         )[0]
         types = ["audio/opus" if dice.random() < 0.8 else "audio/wav"]
         if dice.random() < 0.2:
@@ -120,9 +114,7 @@ class Bota(Provider):
                     "type": TYPES[mime],
                     "mime_type": mime,
                     "file_size_bytes": media.size,
-                    "status": (
-                        "pending" if last and clock < life.settled + life.late else "uploaded"
-                    ),
+                    "status": ("pending" if last and clock < life.settled + life.late else "uploaded"),
                     "captured_at": None if index % 5 == 0 else _iso(life.started),
                     "created_at": _iso(life.settled),
                 }
@@ -157,9 +149,7 @@ class Bota(Provider):
             "ended_at": _iso(life.ended),
             "transcription_id": self.tid(index) if transcription else None,
             "media": media,
-            "metadata": dice.choice(
-                (None, {}, {"meeting_type": label(dice), "n": 2**63 - 1, "deep": {"a": [None]}})
-            ),
+            "metadata": dice.choice((None, {}, {"meeting_type": label(dice), "n": 2**63 - 1, "deep": {"a": [None]}})),
             "created_at": _iso(life.created),
             # The rest: other revisions of the documents, and the vendor's examples.
             "updated_at": _iso(updated),
@@ -256,9 +246,7 @@ class Bota(Provider):
             ]
 
         return {
-            "bota_recordings": Stream(
-                lambda: range(self.count()), lambda index: (self.rid(index),), self.recording
-            ),
+            "bota_recordings": Stream(lambda: range(self.count()), lambda index: (self.rid(index),), self.recording),
             "bota_transcriptions": Stream(
                 lambda: [i for i in range(self.count()) if self.has_transcription(i)],
                 lambda index: (self.tid(index),),

@@ -105,9 +105,7 @@ class Quo(Provider):
                 "busy", "failed", "canceled", "no-answer", "ringing", "queued", "initiated"
             )  # fmt: skip
             outcome = dice.choice(unreached)
-        ended = (answered or created + dice.randrange(5, 40) * SECOND) + (
-            talk(dice) * SECOND if answered else 0
-        )
+        ended = (answered or created + dice.randrange(5, 40) * SECOND) + (talk(dice) * SECOND if answered else 0)
         segments: list[_Segment] = []
         if answered is not None and dice.random() < 0.85:
             segments = _segments(dice, answered, ended)
@@ -170,27 +168,21 @@ class Quo(Provider):
                 *({"phoneNumber": other, "actorId": None} for other in others),
             ],
             "answeredAt": (
-                iso(life.answered)
-                if answered and life.answered is not None and not life.unanswered_shape
-                else None
+                iso(life.answered) if answered and life.answered is not None and not life.unanswered_shape else None
             ),
             "answeredBy": user if answered and life.incoming and not life.ai else None,
             "initiatedBy": None if life.incoming else user,
             "completedAt": iso(life.ended) if done and life.answered is not None else None,
             "createdAt": iso(life.created),
             "updatedAt": iso(updated) if updated is not None else None,
-            "callRoute": (
-                dice.choice(("phone-number", "phone-menu", None)) if life.incoming else None
-            ),
+            "callRoute": (dice.choice(("phone-number", "phone-menu", None)) if life.incoming else None),
             "duration": (
                 (life.ended - life.answered) // SECOND
                 if done and life.answered is not None and dice.random() < 0.97
                 else 0
             ),
             "forwardedFrom": phone(dice) if dice.random() < 0.02 else None,
-            "forwardedTo": (
-                dice.choice((phone(dice), user)) if life.outcome == "forwarded" and done else None
-            ),
+            "forwardedTo": (dice.choice((phone(dice), user)) if life.outcome == "forwarded" and done else None),
             "aiHandled": "ai-agent" if handled_by_ai else None,
         }
         if "summary" in include:
@@ -323,9 +315,7 @@ class Quo(Provider):
             return [(i, row) for i in range(self.count()) for row in self.recordings(i)]
 
         return {
-            "quo_calls": Stream(
-                lambda: range(self.count()), lambda index: (self.cid(index),), self.call
-            ),
+            "quo_calls": Stream(lambda: range(self.count()), lambda index: (self.cid(index),), self.call),
             "quo_call_recordings": Stream(
                 recordings, lambda ref: (ref[1]["id"],), lambda ref: {**ref[1], **created(ref[0])}
             ),
@@ -341,9 +331,7 @@ class Quo(Provider):
             "quo_recording_files": Stream(
                 lambda: [ref for ref in recordings() if ref[1]["status"] == "completed"],
                 lambda ref: (ref[1]["id"],),
-                lambda ref: self.media_row(
-                    self.media(ref[1]["id"]), recordingId=ref[1]["id"], **created(ref[0])
-                ),
+                lambda ref: self.media_row(self.media(ref[1]["id"]), recordingId=ref[1]["id"], **created(ref[0])),
             ),
         }
 
@@ -468,9 +456,7 @@ class Quo(Provider):
 
     def _filter(self, request: web.Request) -> Callable[[int], bool] | None:
         query = request.query
-        equal = {
-            name: query[name] for name in ("phoneNumberId", "actorId", "direction") if name in query
-        }
+        equal = {name: query[name] for name in ("phoneNumberId", "actorId", "direction") if name in query}
         statuses = _list(query.get("status"), query.get("status[in]"))
         people = _list(query.get("participant"), query.get("participant[in]"))
         if not statuses <= set(STATUSES) or equal.get("direction") not in (

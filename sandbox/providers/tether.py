@@ -57,10 +57,7 @@ class Tether(Provider):
         self._generation = 0  # tokens of an older generation have expired
 
     def config(self) -> Row:
-        return {
-            "base_url": self.base_url,
-            "credentials": {"auth_type": "token", "access_token": self.static_token},
-        }
+        return {"base_url": self.base_url, "credentials": {"auth_type": "token", "access_token": self.static_token}}
 
     def login_credentials(self) -> Row:
         return {"auth_type": "login", "email": EMAIL, "password": PASSWORD}
@@ -75,8 +72,7 @@ class Tether(Provider):
         talked = talk(dice) * SECOND if outcome == "completed" else 0
         ended = answered + talked + dice.randrange(1000) * 1000
         provider = dice.choices(
-            ("sinch", "twilio", "elevenlabs", "external", "unsupported-carrier"),
-            (38, 22, 22, 15, 3),
+            ("sinch", "twilio", "elevenlabs", "external", "unsupported-carrier"), (38, 22, 22, 15, 3)
         )[0]
         recorded = transcribed = None
         if outcome == "completed" and dice.random() < 0.92:
@@ -215,13 +211,9 @@ class Tether(Provider):
 
         return {
             "tether_calls": Stream(self.listed, key, self.call),
-            "tether_call_recordings": Stream(
-                recorded, key, lambda index: {**self.recording(index), **injected(index)}
-            ),
+            "tether_call_recordings": Stream(recorded, key, lambda index: {**self.recording(index), **injected(index)}),
             "tether_recording_files": Stream(
-                recorded,
-                key,
-                lambda index: self.media_row(self.media(self.cid(index)), **injected(index)),
+                recorded, key, lambda index: self.media_row(self.media(self.cid(index)), **injected(index))
             ),
         }
 

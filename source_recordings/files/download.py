@@ -85,14 +85,10 @@ def download(
         sleep(max(wait or 0.0, backoff(tries)))
 
 
-def _attempt(
-    source: Source, part: Part, progress: Progress, limit: int, expected: int | None
-) -> bool:
+def _attempt(source: Source, part: Part, progress: Progress, limit: int, expected: int | None) -> bool:
     """One request; True once the part is whole. Raises Broken if the body ended too early."""
     resumable = part.size > 0 and progress.validator is not None
-    headers = (
-        {"Range": f"bytes={part.size}-", "If-Range": progress.validator or ""} if resumable else {}
-    )
+    headers = {"Range": f"bytes={part.size}-", "If-Range": progress.validator or ""} if resumable else {}
     with closing(source.open(headers)) as response:
         if response.status_code == 416 and _content_range(response)[1] == part.size > 0:
             return True  # there is nothing behind what we have
@@ -184,9 +180,7 @@ def _is_encoded(response: requests.Response) -> bool:
 
 def _has_own_end(response: requests.Response) -> bool:
     """Whether the body said itself that it was over: its reader then fails when it breaks off before."""
-    return _is_chunked(response) or (
-        _is_encoded(response) and response.headers.get("Content-Length", "").isdigit()
-    )
+    return _is_chunked(response) or (_is_encoded(response) and response.headers.get("Content-Length", "").isdigit())
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes | memoryview]:

@@ -41,9 +41,7 @@ class Files:
         self.slots = BoundedSemaphore(downloads)
         self.limit = int(max_megabytes or DEFAULT_MAX_MEGABYTES) * MEGABYTE
 
-    def of(
-        self, provider: Provider, stream: Stream, base_url: str, get: Get, *, include_files: bool
-    ) -> "StreamFiles":
+    def of(self, provider: Provider, stream: Stream, base_url: str, get: Get, *, include_files: bool) -> "StreamFiles":
         """The files of one stream. `get` asks the provider's own host; without `include_files` records come without files."""
         return StreamFiles(self, provider, stream, base_url, get, include_files)
 
@@ -52,13 +50,7 @@ class StreamFiles:
     """Downloads the files of one stream. `deliver` may be called by many threads at once."""
 
     def __init__(
-        self,
-        shared: Files,
-        provider: Provider,
-        stream: Stream,
-        base_url: str,
-        get: Get,
-        include_files: bool,
+        self, shared: Files, provider: Provider, stream: Stream, base_url: str, get: Get, include_files: bool
     ) -> None:
         assert stream.file
         self._shared = shared
@@ -79,10 +71,7 @@ class StreamFiles:
         """
         self._shared.staging.sweep()
         data = {name: value(names) for name, value in self._stream.keep.items()}
-        media: Media = {
-            "type": self._told(names, "media_type"),
-            "bytes": self._told(names, "media_bytes"),
-        }
+        media: Media = {"type": self._told(names, "media_type"), "bytes": self._told(names, "media_bytes")}
         reference = None
         if self._include_files:
             media, reference = self._media(names, renew, media["type"], media["bytes"])

@@ -44,20 +44,11 @@ EXTENSIONS = {
 UNKNOWN = "bin"
 
 # What a host says that knows nothing about the file.
-_NO_TYPE = {
-    "",
-    "application/octet-stream",
-    "binary/octet-stream",
-    "application/x-www-form-urlencoded",
-}
+_NO_TYPE = {"", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
 
-_RESERVED = re.compile(
-    r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM\d|LPT\d)(\..*)?", re.IGNORECASE | re.DOTALL
-)
+_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM\d|LPT\d)(\..*)?", re.IGNORECASE | re.DOTALL)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_EXTENSION = re.compile(
-    rf"\.({'|'.join(sorted({*EXTENSIONS.values(), 'jpeg', 'aif'}))})$", re.IGNORECASE
-)
+_EXTENSION = re.compile(rf"\.({'|'.join(sorted({*EXTENSIONS.values(), 'jpeg', 'aif'}))})$", re.IGNORECASE)
 
 
 def media_type(said: str | None) -> str | None:
@@ -80,13 +71,7 @@ def relative_path(segments: list[str], content_type: str | None) -> str:
 def safe_segment(text: str) -> str:
     """The text itself if it can be a file's name anywhere, else what is left of it and a hash of the whole."""
     safe = _UNSAFE.sub("_", text[: 2 * MAX_LENGTH])
-    changed = (
-        safe != text
-        or len(safe) > MAX_LENGTH
-        or safe.strip(".") != safe
-        or not safe
-        or _RESERVED.fullmatch(safe)
-    )
+    changed = safe != text or len(safe) > MAX_LENGTH or safe.strip(".") != safe or not safe or _RESERVED.fullmatch(safe)
     if not changed:
         return safe
     # Two different ids must not become one name.

@@ -62,13 +62,9 @@ class Storage:
     def __init__(self, connections: int = CONNECTIONS) -> None:
         self._session = _PlainSession()
         self._session.trust_env = False
-        self._session.verify = (
-            os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        )
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         for scheme in ("https://", "http://"):
-            self._session.mount(
-                scheme, HTTPAdapter(pool_connections=connections, pool_maxsize=connections)
-            )
+            self._session.mount(scheme, HTTPAdapter(pool_connections=connections, pool_maxsize=connections))
         self._proxies: dict[str, dict[str, str]] = {}
 
     def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
@@ -140,9 +136,7 @@ class Api:
 class Source:
     """One file's address. It is asked for again once it has expired."""
 
-    def __init__(
-        self, url: str, api: Api, storage: Storage, renew: Callable[[], str | None]
-    ) -> None:
+    def __init__(self, url: str, api: Api, storage: Storage, renew: Callable[[], str | None]) -> None:
         """`renew` gives the file's address anew, None if there is no file any more."""
         self._api = api
         self._storage = storage

@@ -51,9 +51,7 @@ class Staging:
             self._swept = True
             if not os.environ.get(STAGING_DIRECTORY):
                 logger.warning(
-                    "Files go to %s. %s names another directory, one that stays.",
-                    self.root,
-                    STAGING_DIRECTORY,
+                    "Files go to %s. %s names another directory, one that stays.", self.root, STAGING_DIRECTORY
                 )
             for path in (self.root / PARTS).glob("*.part"):
                 with suppress(OSError):
@@ -67,9 +65,7 @@ class Staging:
             folder.mkdir(parents=True, exist_ok=True)
             while True:
                 path = folder / f"{secrets.token_hex(12)}.part"
-                fd = os.open(
-                    path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-                )
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
                 if _lock(fd) and os.fstat(fd).st_nlink:
                     return Part(self.root, path, fd)
                 os.close(fd)  # another process swept it between the two calls

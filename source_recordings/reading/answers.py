@@ -68,12 +68,7 @@ def parsed(body: bytes) -> Any:
         except orjson.JSONDecodeError:
             pass
     try:
-        return json.loads(
-            body.decode("utf-8"),
-            parse_constant=lambda _: None,
-            parse_float=_finite,
-            parse_int=_whole,
-        )
+        return json.loads(body.decode("utf-8"), parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise Unreadable(type(error).__name__) from None
 

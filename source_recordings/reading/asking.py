@@ -23,12 +23,7 @@ from typing import Any
 
 import requests
 
-from source_recordings.errors import (
-    NEXT_STEP,
-    PassingError,
-    UnexpectedError,
-    UserError,
-)
+from source_recordings.errors import NEXT_STEP, PassingError, UnexpectedError, UserError
 from source_recordings.expressions import Names
 from source_recordings.provider import Operation, Provider
 from source_recordings.reading import waits
@@ -74,9 +69,7 @@ class Asking:
 
     INCOMPLETE = "{} sent an answer without the documented content."
 
-    def __init__(
-        self, client: Client, endpoint: Endpoint, request: Request, names: Names | None = None
-    ) -> None:
+    def __init__(self, client: Client, endpoint: Endpoint, request: Request, names: Names | None = None) -> None:
         self.client = client
         self.endpoint = endpoint
         self.request = request
@@ -95,9 +88,7 @@ class Asking:
     def fetch(self) -> Reply:
         """The bare exchange. Raises a RequestException if there is no answer."""
         apart = self.endpoint.operation.apart
-        return self.client.exchange(
-            self.request, partial(read_apart, field=apart) if apart else whole
-        )
+        return self.client.exchange(self.request, partial(read_apart, field=apart) if apart else whole)
 
     def take(self, fetch: Callable[[], Reply]) -> Answer | Later:
         """What the reply that `fetch` gets means."""
@@ -251,9 +242,7 @@ def answer_to(asking: Asking) -> Generator[Any, Any, Answer]:
         asking.release()
 
 
-def log_in(
-    client: Client, provider: Provider, operation: Operation, tries: int = TRIES
-) -> Callable[[], str]:
+def log_in(client: Client, provider: Provider, operation: Operation, tries: int = TRIES) -> Callable[[], str]:
     """Asks the provider's login endpoint for a token."""
     assert client.auth
     token = client.auth.value

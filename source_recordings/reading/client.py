@@ -30,11 +30,7 @@ logger = logging.getLogger("airbyte")
 TIMEOUT = (10, 60)
 """Seconds, to connect and between two pieces of the answer."""
 
-PLAIN = {
-    "Accept": "*/*",
-    "Accept-Encoding": "gzip, deflate",
-    "User-Agent": "source-recordings",
-}
+PLAIN = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "source-recordings"}
 
 # A shorter one is no JWT, and to mask it in the output would mask parts of words.
 SHORTEST_TOKEN = 16
@@ -84,9 +80,7 @@ class Client:
         """The way in which requests are authorized with this config."""
         return self._auth
 
-    def request(
-        self, operation: Operation, names: Names, params: Mapping[str, str] | None = None
-    ) -> Request:
+    def request(self, operation: Operation, names: Names, params: Mapping[str, str] | None = None) -> Request:
         """Raises BadSegment where a value can't be part of the address."""
         query = urlencode({**operation.params, **(params or {})})
         body = None
@@ -98,9 +92,7 @@ class Client:
         url = f"{self.base_url}{path}?{query}" if query else f"{self.base_url}{path}"
         return Request(operation.method, url, headers, body)
 
-    def exchange(
-        self, request: Request, read: Callable[[requests.Response], Reply] | None = None
-    ) -> Reply:
+    def exchange(self, request: Request, read: Callable[[requests.Response], Reply] | None = None) -> Reply:
         """One request and its answer, whatever that is. Raises a RequestException if there is none."""
         with self.open(request) as response:
             return (read or whole)(response)
@@ -157,9 +149,7 @@ class Client:
         if self.closed:
             raise Closed
         with self._gate:
-            response = self._session.get_adapter(request.url).send(
-                prepared, stream=True, timeout=TIMEOUT, **settings
-            )
+            response = self._session.get_adapter(request.url).send(prepared, stream=True, timeout=TIMEOUT, **settings)
         if logger.isEnabledFor(logging.DEBUG):  # without the query: it may be a signature
             address = request.url.partition("?")[0]
             logger.debug("%s %s: HTTP %s", request.method, address, response.status_code)

@@ -195,9 +195,7 @@ class InOrder:
                 place = _Place(*self._waiting.take())
                 self._places.append(place)
                 self._under_way += 1
-            place.running = Running(
-                self._job_of(place.item), self._pools, partial(self._done, place)
-            )
+            place.running = Running(self._job_of(place.item), self._pools, partial(self._done, place))
 
     def _may_begin(self) -> bool:
         if not len(self._waiting):

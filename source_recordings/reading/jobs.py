@@ -184,25 +184,15 @@ class Jobs:
             self._record(names, outcome)
 
     def _of_row(self, seed: Seed, outcome: Outcome) -> Generator[Any, Any, None]:
-        names = {
-            **self.names,
-            "parent": seed.parent,
-            "item": seed.item,
-            "id": seed.id,
-            "row": seed.parent,
-        }
+        names = {**self.names, "parent": seed.parent, "item": seed.item, "id": seed.id, "row": seed.parent}
         if self.stream.for_each:
             yield from self._details(names, outcome, seed)
         else:
             yield from self._files(names, outcome, seed, lambda: [names])
-            outcome.settled = bool(outcome.deliveries) and len(outcome.delivered) == len(
-                outcome.deliveries
-            )
+            outcome.settled = bool(outcome.deliveries) and len(outcome.delivered) == len(outcome.deliveries)
             outcome.delivered.clear()  # the job is the file
 
-    def _details(
-        self, names: dict[str, Any], outcome: Outcome, seed: Seed
-    ) -> Generator[Any, Any, None]:
+    def _details(self, names: dict[str, Any], outcome: Outcome, seed: Seed) -> Generator[Any, Any, None]:
         """The request about one unit, and its rows as records or files."""
         endpoint = self._endpoints[id(self.stream.operation)]
         answer = yield from answer_to(self.asking(endpoint, names))
@@ -264,11 +254,7 @@ class Jobs:
             outcome.deliveries.append(Delivery(data))
 
     def _files(
-        self,
-        names: dict[str, Any],
-        outcome: Outcome,
-        seed: Seed,
-        anew: Callable[[], Iterable[Names]],
+        self, names: dict[str, Any], outcome: Outcome, seed: Seed, anew: Callable[[], Iterable[Names]]
     ) -> Generator[Any, Any, None]:
         """One download for each file that a row names; an error does not keep the others back."""
         for values in self._targets(names):

@@ -23,9 +23,7 @@ MAX_WALKS = 3
 class Walker:
     """Walks through one list."""
 
-    def __init__(
-        self, pages: Pages | None, fetch: Fetch, where: tuple[str, ...], key: str, names: Names
-    ) -> None:
+    def __init__(self, pages: Pages | None, fetch: Fetch, where: tuple[str, ...], key: str, names: Names) -> None:
         """`where` the rows stand in an answer, and the `key` that tells them apart."""
         self._pages = pages
         self._fetch_answer = fetch

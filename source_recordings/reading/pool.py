@@ -54,9 +54,7 @@ class Pool:
             self._changed.notify()
         elif self._threads < self._limit:
             self._threads += 1
-            thread = threading.Thread(
-                target=self._run, name=f"{self._name}-{self._threads}", daemon=True
-            )
+            thread = threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True)
             thread.start()
 
     def _run(self) -> None:

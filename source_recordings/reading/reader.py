@@ -48,9 +48,7 @@ class Failures:
 
     def raise_first(self) -> None:
         if self._count > 1:
-            logger.error(
-                "%d requests failed for good; this is the first error of them.", self._count
-            )
+            logger.error("%d requests failed for good; this is the first error of them.", self._count)
         if self.first:
             raise self.first
 
@@ -101,9 +99,7 @@ class Reader:
         seen = Seen()
 
         def fetch(page: Mapping[str, str]) -> Answer:
-            return ask(
-                self._jobs.asking(self._list, self._jobs.names, {**params, **page}, shared=shared)
-            )
+            return ask(self._jobs.asking(self._list, self._jobs.names, {**params, **page}, shared=shared))
 
         walker = Walker(self._root.pages, fetch, self._root.operation.rows, key, self._jobs.names)
         for page in walker.walk():
@@ -139,9 +135,7 @@ class Reader:
 
     # One request or file per row
 
-    def _done(
-        self, window: Slice | None, fill: Callable[[Callable[[int, Seed], None]], None]
-    ) -> Iterator[Delivery]:
+    def _done(self, window: Slice | None, fill: Callable[[Callable[[int, Seed], None]], None]) -> Iterator[Delivery]:
         failures = Failures()
         order = InOrder(self._jobs.pools, self._jobs.job)
         listing = _Listing(order, fill)

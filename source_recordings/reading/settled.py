@@ -54,9 +54,7 @@ class Settled:
 
     def dump(self) -> dict[str, str]:
         with self._lock:
-            return {
-                d: b64encode(b"".join(sorted(h))).decode() for d, h in sorted(self._days.items())
-            }
+            return {d: b64encode(b"".join(sorted(h))).decode() for d, h in sorted(self._days.items())}
 
     @staticmethod
     def _day(time: datetime) -> str:

@@ -74,12 +74,7 @@ class Windows:
     """
 
     def __init__(
-        self,
-        stream_name: str,
-        cursor_field: str,
-        window: Window,
-        span: Span,
-        state: Mapping[str, Any],
+        self, stream_name: str, cursor_field: str, window: Window, span: Span, state: Mapping[str, Any]
     ) -> None:
         """Raises a config error for a state that can't be read."""
         self._window = window
