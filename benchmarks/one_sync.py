@@ -24,7 +24,7 @@ def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
     logging.disable(logging.INFO)
     now = datetime.fromisoformat(job["now"])
-    with patch("source_recordings.reading.times.utc_now", lambda: now):
+    with patch("source_recordings.times.utc_now", lambda: now):
         print(json.dumps(measured(job)))
 
 

@@ -112,7 +112,7 @@ def states(rows: Iterable[Mapping[str, Any]]) -> list[AirbyteStateMessage]:
 @contextmanager
 def clock_of(sandbox: Sandbox) -> Iterator[None]:
     """The connector's clock is the sandbox's while this is entered."""
-    with patch("source_recordings.reading.times.utc_now", lambda: sandbox.world.now):
+    with patch("source_recordings.times.utc_now", lambda: sandbox.world.now):
         yield
 
 

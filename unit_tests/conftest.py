@@ -14,8 +14,8 @@ import pytest
 import requests
 import requests_mock
 
-from source_recordings.reading import waits
-from source_recordings.reading.pace import Pace
+from source_recordings.http import waits
+from source_recordings.http.pace import Pace
 from unit_tests.harness import HEADERS, TETHER, Connector
 
 HOSTS = {

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from source_recordings.errors import PassingError, UserError
-from source_recordings.reading import shared as module
-from source_recordings.reading.answers import Answer, Apart, Reply, Unreadable, parsed
-from source_recordings.reading.asking import Endpoint, Later, ask
-from source_recordings.reading.shared import Answers
+from source_recordings.http import shared as module
+from source_recordings.http.answers import Answer, Apart, Reply, Unreadable, parsed
+from source_recordings.http.asking import Endpoint, Later, ask
+from source_recordings.http.shared import Answers
 from unit_tests.parts import URL, Answering, an_endpoint, operation
 
 SIZE = 10_000

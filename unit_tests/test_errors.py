@@ -25,11 +25,11 @@ from source_recordings.errors import (
     without_stack_trace,
 )
 from source_recordings.expressions import compile_expression
-from source_recordings.reading import asking as module
-from source_recordings.reading import waits
-from source_recordings.reading.answers import Answer
-from source_recordings.reading.asking import PASSING, RATE_LIMITED_SECONDS, TRIES, Later, ask
-from source_recordings.reading.tally import Tally
+from source_recordings.http import asking as module
+from source_recordings.http import waits
+from source_recordings.http.answers import Answer
+from source_recordings.http.asking import PASSING, RATE_LIMITED_SECONDS, TRIES, Later, ask
+from source_recordings.tally import Tally
 from unit_tests.parts import URL, a_client, an_asking, an_endpoint, operation
 
 GOOD: dict[str, Any] = {"data": [{"id": "a"}]}

@@ -23,9 +23,9 @@ from urllib3 import HTTPResponse
 
 from source_recordings.files.inline import LEAST_BARE, Inline, NoBase64
 from source_recordings.files.staging import Staging
-from source_recordings.reading import apart as module
-from source_recordings.reading.answers import Reply, Unreadable, parsed
-from source_recordings.reading.apart import read_apart
+from source_recordings.http import apart as module
+from source_recordings.http.answers import Reply, Unreadable, parsed
+from source_recordings.http.apart import read_apart
 
 AUDIO = random.Random(3).randbytes(200_001)
 LIMIT = 10**6

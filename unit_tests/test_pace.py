@@ -8,9 +8,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from source_recordings.reading import pace as module
-from source_recordings.reading import waits
-from source_recordings.reading.pace import MARGIN, Pace
+from source_recordings.http import pace as module
+from source_recordings.http import waits
+from source_recordings.http.pace import MARGIN, Pace
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from source_recordings.errors import PassingError, UserError
-from source_recordings.reading.answers import Answer, Reply
-from source_recordings.reading.asking import Later, answer_to, ask
-from source_recordings.reading.client import Client, Closed, Login, Request
+from source_recordings.http.answers import Answer, Reply
+from source_recordings.http.asking import Later, answer_to, ask
+from source_recordings.http.client import Client, Closed, Login, Request
 from source_recordings.reading.details import AHEAD, HELD_BYTES, InOrder, Job, Pools
 from source_recordings.reading.outcome import Delivery, Outcome
 from source_recordings.reading.pool import Pool

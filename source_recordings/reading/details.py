@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from source_recordings.reading.answers import Answer
-from source_recordings.reading.asking import Asking
-from source_recordings.reading.client import Closed
+from source_recordings.http.answers import Answer
+from source_recordings.http.asking import Asking
+from source_recordings.http.client import Closed
 from source_recordings.reading.kept import Waiting
 from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pool import Pool

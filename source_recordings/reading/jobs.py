@@ -9,14 +9,14 @@ from typing import Any
 from source_recordings.errors import explained
 from source_recordings.expressions import BadSegment, Names
 from source_recordings.provider import Operation, Provider, Stream
-from source_recordings.reading.answers import Answer, Apart
-from source_recordings.reading.asking import Asking, Endpoint, answer_to, ask
-from source_recordings.reading.client import Client
+from source_recordings.http.answers import Answer, Apart
+from source_recordings.http.asking import Asking, Endpoint, answer_to, ask
+from source_recordings.http.client import Client
 from source_recordings.reading.details import Job, Pools
 from source_recordings.reading.outcome import Delivery, Outcome, Row
-from source_recordings.reading.shared import Answers
-from source_recordings.reading.tally import Tally
-from source_recordings.reading.times import moment
+from source_recordings.http.shared import Answers
+from source_recordings.tally import Tally
+from source_recordings.times import moment
 
 # A file that is stored or too large stays so. One that is missing or whose address has run out may turn up yet.
 FINAL = {"stored", "too_large"}

@@ -2,7 +2,7 @@
 
 from array import array
 
-from source_recordings.reading.times import NO_TIME, microseconds, moment
+from source_recordings.times import NO_TIME, microseconds, moment
 from source_recordings.reading.windows import Interval, Slice
 
 MAX_HOLES = 50

@@ -8,16 +8,16 @@ from time import monotonic
 from typing import Any
 
 from source_recordings.errors import is_config_error
-from source_recordings.reading.answers import Answer
-from source_recordings.reading.asking import ask
-from source_recordings.reading.client import Closed
+from source_recordings.http.answers import Answer
+from source_recordings.http.asking import ask
+from source_recordings.http.client import Closed
 from source_recordings.reading.details import InOrder
 from source_recordings.reading.jobs import Jobs, Seed
 from source_recordings.reading.kept import Seen
 from source_recordings.reading.outcome import Delivery, Outcome, Row
 from source_recordings.reading.pages import Walker
 from source_recordings.reading.reached import Marks, Reached
-from source_recordings.reading.times import microseconds, moment, parse_time
+from source_recordings.times import microseconds, moment, parse_time
 from source_recordings.reading.windows import Interval, Slice, Windows
 
 logger = logging.getLogger("airbyte")

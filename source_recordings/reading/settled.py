@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
 
-from source_recordings.reading.times import UTC
+from source_recordings.times import UTC
 
 
 class Settled:

@@ -11,7 +11,7 @@ from typing import Any
 from source_recordings.errors import UserError
 from source_recordings.provider import Window
 from source_recordings.reading.settled import Settled
-from source_recordings.reading.times import UTC, formatted, iso, parse_time
+from source_recordings.times import UTC, formatted, iso, parse_time
 
 logger = logging.getLogger("airbyte")
 

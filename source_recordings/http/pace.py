@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from source_recordings.reading.waits import LONGEST, sleep_until
+from source_recordings.http.waits import LONGEST, sleep_until
 
 MARGIN = 0.97
 """Of the documented rate. Requests do not arrive as evenly as they are sent: at the full rate a strict moving window

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from source_recordings.reading.times import EPOCH, parse_iso, parse_time, utc_now
+from source_recordings.times import EPOCH, parse_iso, parse_time, utc_now
 
 LONGEST = 15 * 60.0
 """Seconds. Whatever a header says, the provider is asked again then."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import requests
 
-from source_recordings.reading.answers import Reply
+from source_recordings.http.answers import Reply
 
 CHUNK = 64 * 1024
 

@@ -22,8 +22,8 @@ from source_recordings.cdk import add_to_secrets
 from source_recordings.errors import UserError
 from source_recordings.expressions import Names
 from source_recordings.provider import Auth, Operation, Provider
-from source_recordings.reading.answers import Reply
-from source_recordings.reading.pace import Pace
+from source_recordings.http.answers import Reply
+from source_recordings.http.pace import Pace
 
 logger = logging.getLogger("airbyte")
 

@@ -14,9 +14,9 @@ from hashlib import blake2b
 from typing import Any
 
 from source_recordings.errors import UserError
-from source_recordings.reading.answers import Answer, Apart, Reply
-from source_recordings.reading.asking import Asking, Later
-from source_recordings.reading.client import Request
+from source_recordings.http.answers import Answer, Apart, Reply
+from source_recordings.http.asking import Asking, Later
+from source_recordings.http.client import Request
 
 BYTES = 256 * 1024 * 1024
 ENTRIES = 50_000
