@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from source_recordings.provider import load_providers
+from source_recordings.provider_yaml import load_providers
 
 ROOT = Path(__file__).parent.parent
 PYTHON = ROOT / ".venv-demo" / "bin" / "python"

@@ -15,7 +15,7 @@ from integration_tests.conftest import NOW, Program
 from integration_tests.syncing import STREAMS, Row, keys, sandbox_config
 from sandbox import Sandbox
 from source_recordings.manifest import build_manifest
-from source_recordings.provider import load_providers
+from source_recordings.provider_yaml import load_providers
 from unit_tests.harness import Output, without_nulls
 
 RUN = "from airbyte_cdk.cli.source_declarative_manifest import run; run()"

@@ -19,7 +19,7 @@ from airbyte_cdk.models import ConnectorSpecification, FailureType
 from source_recordings.cdk import PRINT_BUFFER, PrintBuffer, get_secrets, update_secrets
 from source_recordings.config import problems, unknown_keys
 from source_recordings.errors import UserError, without_stack_trace
-from source_recordings.provider import load_providers
+from source_recordings.provider_yaml import load_providers
 from source_recordings.source import SourceRecordings
 from source_recordings.spec import build_spec
 

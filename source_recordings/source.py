@@ -21,7 +21,8 @@ from airbyte_cdk.models import (
 from source_recordings.cdk import BaseSource, ConcurrentMessageRepository, DebugSliceLogger
 from source_recordings.check import check_providers
 from source_recordings.errors import Explained, PassingError, UserError
-from source_recordings.provider import Provider, load_providers
+from source_recordings.provider import Provider
+from source_recordings.provider_yaml import load_providers
 from source_recordings.spec import DOCUMENTATION_URL, build_spec
 from source_recordings.streams import WindowPartitions, as_cdk_stream
 from source_recordings.sync import Sync, connected

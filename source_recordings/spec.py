@@ -5,7 +5,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from source_recordings.provider import Provider, load_yaml
+from source_recordings.provider import Provider
+from source_recordings.provider_yaml import load_yaml
 
 DOCUMENTATION_URL = "https://docs.airbyte.com/integrations/sources/recordings"
 

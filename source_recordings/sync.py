@@ -10,24 +10,24 @@ from typing import Any
 import requests
 from airbyte_cdk import ConfiguredAirbyteStream, ConnectorStateManager, MessageRepository, SyncMode
 
+from source_recordings import times
 from source_recordings.cdk import DefaultStream
 from source_recordings.config import is_connected
 from source_recordings.files.files import Files
-from source_recordings.provider import Operation, Provider, Stream
-from source_recordings import times
 from source_recordings.http.asking import TRIES, Download, Endpoint, ask, log_in
 from source_recordings.http.client import Client, Login, Request
+from source_recordings.http.pace import Pace
+from source_recordings.http.shared import Answers
+from source_recordings.provider import Operation, Provider, Stream
 from source_recordings.reading.details import Pools
 from source_recordings.reading.jobs import Connection, Deliver, Jobs
 from source_recordings.reading.outcome import Delivery
-from source_recordings.http.pace import Pace
 from source_recordings.reading.pool import Pool
 from source_recordings.reading.reader import Reader
 from source_recordings.reading.settled import Settled
-from source_recordings.http.shared import Answers
-from source_recordings.tally import Tally
 from source_recordings.reading.windows import Slice, Span, Windows
 from source_recordings.streams import WindowCursor, WindowPartitions, as_cdk_stream
+from source_recordings.tally import Tally
 
 DEFAULT_WORKERS = 16
 DEFAULT_LOOKBACK_DAYS = 3

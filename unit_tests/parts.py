@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from source_recordings.expressions import compile_expression, compile_path
-from source_recordings.provider import Auth, Operation, Provider
 from source_recordings.http.answers import Reply
 from source_recordings.http.asking import Asking, Endpoint
 from source_recordings.http.client import Client, Request
-from source_recordings.reading.details import Pools
 from source_recordings.http.pace import Pace
+from source_recordings.provider import Auth, Operation, Provider
+from source_recordings.reading.details import Pools
 from source_recordings.reading.pool import Pool
 from source_recordings.tally import Tally
 

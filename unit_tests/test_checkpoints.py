@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 
 from source_recordings.errors import PassingError, UserError
 from source_recordings.expressions import compile_expression, compile_path
-from source_recordings.provider import ForEach, Operation, Provider, Stream
-from source_recordings.reading import reader as module
 from source_recordings.http.answers import Reply
 from source_recordings.http.asking import Asking
+from source_recordings.http.shared import Answers
+from source_recordings.provider import ForEach, Operation, Provider, Stream
+from source_recordings.reading import reader as module
 from source_recordings.reading.details import Pools
 from source_recordings.reading.jobs import Connection, Jobs
 from source_recordings.reading.reached import MAX_HOLES, Marks, Reached
 from source_recordings.reading.reader import Reader
-from source_recordings.http.shared import Answers
+from source_recordings.reading.windows import Interval, Slice, Windows
 from source_recordings.tally import Tally
 from source_recordings.times import NO_TIME, iso, microseconds
-from source_recordings.reading.windows import Interval, Slice, Windows
 from unit_tests.parts import Answering, a_client, a_provider, some_pools
 from unit_tests.test_windows import BEGINNING, EXACT, a_stream
 

@@ -20,8 +20,8 @@ from airbyte_cdk.sources.declarative.parsers.manifest_reference_resolver import 
 from jsonschema import Draft7Validator
 
 from source_recordings.manifest import build_manifest
-from source_recordings.manifest_streams import Streams
-from source_recordings.provider import load_provider, load_providers
+from source_recordings.manifest.streams import Streams
+from source_recordings.provider_yaml import load_provider, load_providers
 from source_recordings.spec import HTTPS_OR_LOOPBACK, build_spec
 from unit_tests.harness import STREAMS, Row
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from source_recordings.provider import load_providers, provider_folders
+from source_recordings.provider_yaml import load_providers, provider_folders
 from source_recordings.spec import DOCUMENTATION_URL, build_spec
 
 ROOT = Path(__file__).parent.parent

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from source_recordings.errors import PassingError
 from source_recordings.expressions import compile_expression
+from source_recordings.http.answers import Answer
 from source_recordings.provider import Pages
 from source_recordings.reading import pages as module
-from source_recordings.http.answers import Answer
 from source_recordings.reading.pages import Walker
 
 PAGE = 5

@@ -13,8 +13,8 @@ import requests_mock
 
 from source_recordings.errors import PassingError
 from source_recordings.expressions import compile_expression
-from source_recordings.provider import Pages
 from source_recordings.http.answers import Answer
+from source_recordings.provider import Pages
 from source_recordings.reading.pages import Walker
 from unit_tests.harness import CREATED, LISTS, Case, Connector, Row, config, without_nulls
 

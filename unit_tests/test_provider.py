@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from source_recordings.provider import BadProvider, load_provider, load_providers, provider_folders
+from source_recordings.provider_yaml import BadProvider, load_provider, load_providers, provider_folders
 
 Definition = dict[str, Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests_mock
 
-from source_recordings import provider
+from source_recordings import provider_yaml
 from unit_tests.harness import Connector, Row
 
 PROVIDER = """
@@ -86,7 +86,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         properties: Row = {"id": {"type": ["null", "integer"]}, "call_id": {}, "call_started_at": {}}
         schema = {"type": "object", "properties": properties}
         (folder / "schemas" / f"{name}.json").write_text(json.dumps(schema))
-    monkeypatch.setattr(provider, "PROVIDERS", tmp_path / "providers")
+    monkeypatch.setattr(provider_yaml, "PROVIDERS", tmp_path / "providers")
     monkeypatch.setenv("AIRBYTE_STAGING_DIRECTORY", str(tmp_path / "staging"))
     return folder
 
@@ -190,6 +190,6 @@ def test_by_ids(connector: Connector, example: requests_mock.Mocker) -> None:
 def test_a_mistake_is_told_with_its_place(folder: Path, wrong: str, right: str, said: str) -> None:
     file = folder / "provider.yaml"
     file.write_text(PROVIDER.replace(wrong, right, 1))
-    with pytest.raises(provider.BadProvider) as caught:
-        provider.load_providers()
+    with pytest.raises(provider_yaml.BadProvider) as caught:
+        provider_yaml.load_providers()
     assert str(file) in str(caught.value) and said in str(caught.value)

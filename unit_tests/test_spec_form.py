@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from source_recordings.config import problems
-from source_recordings.provider import load_providers
+from source_recordings.provider_yaml import load_providers
 from source_recordings.spec import build_spec
 
 Node = dict[str, Any]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from source_recordings.errors import UserError
 from source_recordings.provider import Window
 from source_recordings.reading.settled import Settled
-from source_recordings.times import iso
 from source_recordings.reading.windows import LAG, WITHOUT_START, Interval, Slice, Span, Windows
+from source_recordings.times import iso
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW = datetime(2026, 11, 21, 8, 30, 15, 123456, tzinfo=timezone.utc)

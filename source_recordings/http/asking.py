@@ -25,11 +25,11 @@ import requests
 
 from source_recordings.errors import NEXT_STEP, PassingError, UnexpectedError, UserError
 from source_recordings.expressions import Names
-from source_recordings.provider import Operation, Provider
 from source_recordings.http import waits
 from source_recordings.http.answers import Answer, Reply, Unreadable, parsed
 from source_recordings.http.apart import read_apart
 from source_recordings.http.client import Client, Closed, Request, whole
+from source_recordings.provider import Operation, Provider
 from source_recordings.tally import Tally
 
 TRIES = 6

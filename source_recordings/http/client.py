@@ -21,9 +21,9 @@ from requests.structures import CaseInsensitiveDict
 from source_recordings.cdk import add_to_secrets
 from source_recordings.errors import UserError
 from source_recordings.expressions import Names
-from source_recordings.provider import Auth, Operation, Provider
 from source_recordings.http.answers import Reply
 from source_recordings.http.pace import Pace
+from source_recordings.provider import Auth, Operation, Provider
 
 logger = logging.getLogger("airbyte")
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from source_recordings.errors import explained
 from source_recordings.expressions import BadSegment, Names
-from source_recordings.provider import Operation, Provider, Stream
 from source_recordings.http.answers import Answer, Apart
 from source_recordings.http.asking import Asking, Endpoint, answer_to, ask
 from source_recordings.http.client import Client
+from source_recordings.http.shared import Answers
+from source_recordings.provider import Operation, Provider, Stream
 from source_recordings.reading.details import Job, Pools
 from source_recordings.reading.outcome import Delivery, Outcome, Row
-from source_recordings.http.shared import Answers
 from source_recordings.tally import Tally
 from source_recordings.times import moment
 

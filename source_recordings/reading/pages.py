@@ -9,8 +9,8 @@ from typing import Any
 
 from source_recordings.errors import NEXT_STEP, PassingError
 from source_recordings.expressions import Names
-from source_recordings.provider import Pages
 from source_recordings.http.answers import Answer
+from source_recordings.provider import Pages
 from source_recordings.reading.kept import Seen
 
 Page = list[Any]

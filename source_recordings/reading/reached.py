@@ -2,8 +2,8 @@
 
 from array import array
 
-from source_recordings.times import NO_TIME, microseconds, moment
 from source_recordings.reading.windows import Interval, Slice
+from source_recordings.times import NO_TIME, microseconds, moment
 
 MAX_HOLES = 50
 """So many failed jobs leave a hole in what is saved; from the next one on, the window stays open."""

@@ -17,8 +17,8 @@ from source_recordings.reading.kept import Seen
 from source_recordings.reading.outcome import Delivery, Outcome, Row
 from source_recordings.reading.pages import Walker
 from source_recordings.reading.reached import Marks, Reached
-from source_recordings.times import microseconds, moment, parse_time
 from source_recordings.reading.windows import Interval, Slice, Windows
+from source_recordings.times import microseconds, moment, parse_time
 
 logger = logging.getLogger("airbyte")
 

@@ -17,12 +17,13 @@ from typing import Any
 
 import yaml
 
-from source_recordings.manifest_streams import Streams, condition
-from source_recordings.provider import Provider, load_providers, load_yaml
+from source_recordings.manifest.streams import Streams
+from source_recordings.manifest.words import Component, condition
+from source_recordings.provider import Provider
+from source_recordings.provider_yaml import load_providers, load_yaml
 from source_recordings.spec import DOCUMENTATION_URL, build_spec
 
-Component = dict[str, Any]
-COMMON = Path(__file__).with_name("manifest.yaml")
+COMMON = Path(__file__).with_name("common.yaml")
 
 
 def build_manifest() -> Component:
@@ -34,7 +35,7 @@ def build_manifest() -> Component:
         streams = Streams(provider)
         manifest["definitions"][provider.name] = {"streams": streams.components}
         manifest["streams"] += _conditional_streams(provider, streams)
-        manifest["api_budget"]["policies"].append(_policy(provider, streams.paths))
+        manifest["api_budget"]["policies"].append(_policy(provider, streams.words.paths))
         defaults["transformations"] += _config_defaults(provider)
     manifest["spec"] |= {
         "documentation_url": DOCUMENTATION_URL,
@@ -102,7 +103,3 @@ def _config_defaults(provider: Provider) -> list[Component]:
 def main() -> None:
     """Prints the manifest as YAML on stdout."""
     yaml.safe_dump(build_manifest(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)
-
-
-if __name__ == "__main__":
-    main()
