@@ -16,9 +16,9 @@ from airbyte_cdk import (
 )
 
 from source_recordings.cdk import DefaultStream, Partition, PartitionGenerator
+from source_recordings.delivery import Delivery
 from source_recordings.errors import explained, is_config_error
 from source_recordings.provider import Provider, Stream
-from source_recordings.reading.outcome import Delivery
 from source_recordings.reading.windows import Interval, Slice, Windows
 
 logger = logging.getLogger("airbyte")

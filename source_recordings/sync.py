@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from airbyte_cdk import ConfiguredAirbyteStream, ConnectorStateManager, MessageR
 from source_recordings import times
 from source_recordings.cdk import DefaultStream
 from source_recordings.config import is_connected
+from source_recordings.delivery import Delivery
 from source_recordings.files.files import Files
 from source_recordings.http.asking import TRIES, Download, Endpoint, ask, log_in
 from source_recordings.http.client import Client, Login, Request
@@ -21,7 +22,6 @@ from source_recordings.http.shared import Answers
 from source_recordings.provider import Operation, Provider, Stream
 from source_recordings.reading.details import Pools
 from source_recordings.reading.jobs import Connection, Deliver, Jobs
-from source_recordings.reading.outcome import Delivery
 from source_recordings.reading.pool import Pool
 from source_recordings.reading.reader import Reader
 from source_recordings.reading.settled import Settled
@@ -167,13 +167,7 @@ class Sync:
             response: requests.Response | None = ask(Download(client, endpoint, Request("GET", url, headers))).value
             return response
 
-        files = self._files.of(provider, stream, client.base_url, get, include_files=with_files)
-
-        def deliver(names: Mapping[str, Any], renew: Callable[[], Any]) -> Delivery:
-            delivered = files.deliver(names, renew)
-            return Delivery(delivered.data, delivered.reference)
-
-        return deliver
+        return self._files.of(provider, stream, client.base_url, get, include_files=with_files).deliver
 
 
 def _window(provider: Provider, stream: Stream) -> Any:

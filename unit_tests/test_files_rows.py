@@ -10,6 +10,7 @@ import orjson
 import pytest
 import requests_mock
 
+from source_recordings.delivery import Delivery
 from source_recordings.errors import PassingError
 from source_recordings.expressions import Expression, Names, compile_expression
 from source_recordings.http.answers import Reply
@@ -18,7 +19,7 @@ from source_recordings.http.shared import Answers as StreamAnswers
 from source_recordings.provider import FileOf, ForEach, Stream, Window
 from source_recordings.reading.details import InOrder, Pools
 from source_recordings.reading.jobs import Connection, Jobs
-from source_recordings.reading.outcome import Delivery, Outcome
+from source_recordings.reading.outcome import Outcome
 from source_recordings.tally import Tally
 from unit_tests.harness import AMIGO, BIRD, BOTA, CREATED, QUO, WORKSPACE, Connector, Row, config
 from unit_tests.parts import Answering, a_client, a_provider, operation, some_pools

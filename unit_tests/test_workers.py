@@ -14,12 +14,13 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from source_recordings.delivery import Delivery
 from source_recordings.errors import PassingError, UserError
 from source_recordings.http.answers import Answer, Reply
 from source_recordings.http.asking import Later, answer_to, ask
 from source_recordings.http.client import Client, Closed, Login, Request
 from source_recordings.reading.details import AHEAD, HELD_BYTES, InOrder, Job, Pools
-from source_recordings.reading.outcome import Delivery, Outcome
+from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pool import Pool
 from unit_tests.parts import URL, Answering, a_client, an_endpoint, some_pools
 

@@ -1,12 +1,12 @@
 """A row that names a file becomes a record with the file."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import Any
 
 from airbyte_cdk.models import AirbyteRecordMessageFileReference
 
+from source_recordings.delivery import Delivery
 from source_recordings.errors import PassingError
 from source_recordings.expressions import Names
 from source_recordings.files.download import TooLarge, download
@@ -22,14 +22,6 @@ WITHOUT_DATE = "0000-00"
 
 Media = dict[str, Any]
 Renew = Callable[[], Names | None]
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """The fields of a file's record, and the file."""
-
-    data: Mapping[str, Any]
-    reference: AirbyteRecordMessageFileReference | None
 
 
 class Files:
@@ -62,7 +54,7 @@ class StreamFiles:
         self._api = Api(get if own else None, base_url, provider.title)
         self._include_files = include_files
 
-    def deliver(self, names: Names, renew: Renew) -> Delivered:
+    def deliver(self, names: Names, renew: Renew) -> Delivery:
         """The record, with its file in the staging directory unless `media_status` says why not.
 
         A row may say beforehand what the file is: `media_type` and `media_bytes`. `renew` asks the provider for the same
@@ -76,7 +68,7 @@ class StreamFiles:
         if self._include_files:
             media, reference = self._media(names, renew, media["type"], media["bytes"])
         data |= {f"media_{name}": value for name, value in media.items()}
-        return Delivered({k: v for k, v in data.items() if v is not None}, reference)
+        return Delivery({k: v for k, v in data.items() if v is not None}, reference)
 
     def _told(self, names: Names, field: str) -> Any:
         expression = getattr(self._file, field)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from source_recordings.delivery import Delivery, Row
 from source_recordings.errors import explained
 from source_recordings.expressions import BadSegment, Names
 from source_recordings.http.answers import Answer, Apart
@@ -14,7 +15,7 @@ from source_recordings.http.client import Client
 from source_recordings.http.shared import Answers
 from source_recordings.provider import Operation, Provider, Stream
 from source_recordings.reading.details import Job, Pools
-from source_recordings.reading.outcome import Delivery, Outcome, Row
+from source_recordings.reading.outcome import Outcome
 from source_recordings.tally import Tally
 from source_recordings.times import moment
 

@@ -1,20 +1,8 @@
 """What a job gave."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from airbyte_cdk.models import AirbyteRecordMessageFileReference
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """A record, and the file that comes with it."""
-
-    data: Row
-    reference: AirbyteRecordMessageFileReference | None = None
+from source_recordings.delivery import Delivery
 
 
 @dataclass

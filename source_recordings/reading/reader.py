@@ -7,6 +7,7 @@ from contextlib import closing
 from time import monotonic
 from typing import Any
 
+from source_recordings.delivery import Delivery, Row
 from source_recordings.errors import is_config_error
 from source_recordings.http.answers import Answer
 from source_recordings.http.asking import ask
@@ -14,7 +15,7 @@ from source_recordings.http.client import Closed
 from source_recordings.reading.details import InOrder
 from source_recordings.reading.jobs import Jobs, Seed
 from source_recordings.reading.kept import Seen
-from source_recordings.reading.outcome import Delivery, Outcome, Row
+from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pages import Walker
 from source_recordings.reading.reached import Marks, Reached
 from source_recordings.reading.windows import Interval, Slice, Windows
