@@ -1,6 +1,5 @@
 """One sync: connects the providers, and makes a reader of each stream that is asked for."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -16,7 +15,7 @@ from source_recordings.config import is_connected
 from source_recordings.delivery import Delivery
 from source_recordings.files.files import Files
 from source_recordings.http.asking import TRIES, Download, Endpoint, ask, log_in
-from source_recordings.http.client import Client, Login, Request
+from source_recordings.http.client import Client, Gate, Login, Request
 from source_recordings.http.pace import Pace
 from source_recordings.http.shared import Answers
 from source_recordings.provider import Operation, Provider, Stream
@@ -59,7 +58,7 @@ class Sync:
         """`selected` are the names of the streams to read; `tries` of a request before it counts as failed."""
         self._config = config
         self._workers = int(config.get("num_workers") or DEFAULT_WORKERS)
-        self._gate = threading.BoundedSemaphore(self._workers)
+        self._gate = Gate(self._workers)
         self._files = Files(config.get("max_file_size_mb"), self._workers)
         self._tallies: dict[str, Tally] = {}
         lookback = config.get("lookback_days")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from source_recordings.expressions import compile_expression, compile_path
 from source_recordings.http.answers import Reply
 from source_recordings.http.asking import Asking, Endpoint
-from source_recordings.http.client import Client, Request
+from source_recordings.http.client import Client, Gate, Request
 from source_recordings.http.pace import Pace
 from source_recordings.provider import Auth, Operation, Provider
 from source_recordings.reading.details import Pools
@@ -44,10 +43,10 @@ def a_provider(**more: Any) -> Provider:
 
 
 def a_client(
-    provider: Provider | None = None, *, gate: threading.BoundedSemaphore | None = None, **config: Any
+    provider: Provider | None = None, *, gate: Gate | None = None, **config: Any
 ) -> Client:
     section = {"base_url": HOST, "api_key": "key", **config}
-    gate = gate or threading.BoundedSemaphore(8)
+    gate = gate or Gate(8)
     return Client(provider or a_provider(), section, gate, 8, Pace(None))
 
 

@@ -18,7 +18,7 @@ from source_recordings.delivery import Delivery
 from source_recordings.errors import PassingError, UserError
 from source_recordings.http.answers import Answer, Reply
 from source_recordings.http.asking import Later, answer_to, ask
-from source_recordings.http.client import Client, Closed, Login, Request
+from source_recordings.http.client import Client, Closed, Gate, Login, Request
 from source_recordings.reading.details import AHEAD, HELD_BYTES, InOrder, Job, Pools
 from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pool import Pool
@@ -444,7 +444,7 @@ def test_no_more_requests_at_once_than_the_limit(monkeypatch: pytest.MonkeyPatch
             return response
 
     monkeypatch.setattr(requests.Session, "get_adapter", lambda *_: Adapter())
-    gate = threading.BoundedSemaphore(3)
+    gate = Gate(3)
     clients = [a_client(gate=gate), a_client(gate=gate)]
     turn: Iterator[Client] = iter(clients * THREADS)
     started = monotonic()

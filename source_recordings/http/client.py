@@ -6,9 +6,11 @@ No redirect is followed: it would take the credential, or a login's password, wh
 import logging
 import threading
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlencode
 
@@ -50,6 +52,21 @@ class Closed(Exception):
     """The sync is over: nobody waits for what comes."""
 
 
+class Gate:
+    """Lets so many through at once. A semaphore's lock would make all threads wait for each other; a queue has none."""
+
+    def __init__(self, limit: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(limit):
+            self._free.put(None)
+
+    def __enter__(self) -> None:
+        self._free.get()
+
+    def __exit__(self, *_: object) -> None:
+        self._free.put(None)
+
+
 class Client:
     """The provider's host. Used by all threads."""
 
@@ -57,7 +74,7 @@ class Client:
         self,
         provider: Provider,
         config: Mapping[str, Any],
-        gate: threading.BoundedSemaphore,
+        gate: "Gate",
         connections: int,
         pace: Pace,
     ) -> None:
@@ -67,10 +84,9 @@ class Client:
         self.names: Names = {"config": config, "quirks": provider.quirks}
         self.pace = pace
         self._gate = gate
-        self._session = requests.Session()
-        adapter = HTTPAdapter(pool_connections=connections, pool_maxsize=connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._session = _session(connections)
+        self._idle: deque[requests.Session] = deque()
+        """A session holds one connection: a pool of connections has locks, for which all threads would queue."""
         self.login: Login | None = None
         self.closed = False
         self._auth = next((a for a in provider.auth if a.when(self.names)), None)
@@ -94,21 +110,31 @@ class Client:
 
     def exchange(self, request: Request, read: Callable[[requests.Response], Reply] | None = None) -> Reply:
         """One request and its answer, whatever that is. Raises a RequestException if there is none."""
-        with self.open(request) as response:
-            return (read or whole)(response)
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = _session(1)
+        try:
+            with self.open(request, session=session) as response:
+                return (read or whole)(response)
+        finally:
+            self._idle.append(session)
 
-    def open(self, request: Request, *, own: bool = True) -> requests.Response:
+    def open(
+        self, request: Request, *, own: bool = True, session: requests.Session | None = None
+    ) -> requests.Response:
         """The answer with its body still to be read. A 401 leads to one new login, where there is a login."""
+        send = partial(self._send, session or self._session, request)
         if not own or self.login is None:
-            return self._send(request, self._credential if own else {})
+            return send(self._credential if own else {})
         token = self.login.token()
-        response = self._send(request, {"Authorization": f"Bearer {token}"})
+        response = send({"Authorization": f"Bearer {token}"})
         if response.status_code != 401:
             return response
         response.content  # noqa: B018  read to its end, so that the connection can be used again
         response.close()
         token = self.login.token(refused=token)
-        return self._send(request, {"Authorization": f"Bearer {token}"})
+        return send({"Authorization": f"Bearer {token}"})
 
     @cached_property
     def _credential(self) -> dict[str, str]:
@@ -135,7 +161,7 @@ class Client:
         found = self._session.merge_environment_settings(self.base_url, {}, False, None, None)
         return {"proxies": found["proxies"], "verify": found["verify"], "cert": found["cert"]}
 
-    def _send(self, request: Request, credential: Mapping[str, str]) -> requests.Response:
+    def _send(self, session: requests.Session, request: Request, credential: Mapping[str, str]) -> requests.Response:
         prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = request.url
@@ -149,11 +175,31 @@ class Client:
         if self.closed:
             raise Closed
         with self._gate:
-            response = self._session.get_adapter(request.url).send(prepared, stream=True, timeout=TIMEOUT, **settings)
+            response = session.get_adapter(request.url).send(prepared, stream=True, timeout=TIMEOUT, **settings)
         if logger.isEnabledFor(logging.DEBUG):  # without the query: it may be a signature
             address = request.url.partition("?")[0]
             logger.debug("%s %s: HTTP %s", request.method, address, response.status_code)
         return response
+
+
+class _OneHost(HTTPAdapter):
+    """Finds its connections once. The base class looks for them with each request, by the certificates on the disk too."""
+
+    _found: Any = None
+
+    def get_connection_with_tls_context(self, *arguments: Any, **more: Any) -> Any:
+        if self._found is None:
+            self._found = super().get_connection_with_tls_context(*arguments, **more)
+        return self._found
+
+
+def _session(connections: int) -> requests.Session:
+    """For one host, with one way to it."""
+    session = requests.Session()
+    adapter = _OneHost(pool_connections=1, pool_maxsize=connections)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
 
 
 def whole(response: requests.Response) -> Reply:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from source_recordings.http.answers import Answer
@@ -122,36 +123,44 @@ class _Place:
 
 
 class InOrder:
-    """Takes items while they are listed, does their jobs, and hands the outcomes on in the order in which it took them."""
+    """Takes items while they are listed, does their jobs, and hands the outcomes on in the order in which it took them.
+
+    What the workers have done comes through a queue to the one thread that iterates and alone counts: a lock that all
+    workers need would make them wait for each other.
+    """
 
     def __init__(self, pools: Pools, job_of: Callable[[Item], Job]) -> None:
         self._pools = pools
         self._job_of = job_of
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        """Of what the listing thread also uses: the four below."""
         self._waiting = Waiting()
-        self._places: deque[_Place] = deque()
-        self._listed = self._closed = False
+        self._listed = self._closed = self._hungry = False
         self._refusal: Exception | None = None
+        self._places: deque[_Place] = deque()
+        self._done: SimpleQueue[tuple[_Place, Outcome] | None] = SimpleQueue()
+        """None: there is something else to look at."""
         self._held = 0
         self._under_way = 0
 
     def add(self, time: int, item: Item) -> None:
         """Another item. Called while items are listed, by the thread that lists them. Raises Closed."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise Closed
             self._waiting.add(time, item)
-            if len(self._places) < self._ahead:
-                self._changed.notify()
+            hungry, self._hungry = self._hungry, False
+        if hungry:
+            self._done.put(None)
 
     def end(self, refusal: Exception | None = None) -> None:
         """No more items come; those that still wait go by their time. With a `refusal` the iteration raises it at once."""
-        with self._changed:
+        with self._lock:
             if not self._closed:
                 self._waiting.sort()
             self._refusal = refusal
             self._listed = True
-            self._changed.notify()
+        self._done.put(None)
 
     def outcomes(self) -> Generator[tuple[int, Item, Outcome], None, None]:
         """The number of each item, the item, and what came of it."""
@@ -160,59 +169,64 @@ class InOrder:
                 assert place.outcome
                 yield place.number, place.item, place.outcome
         finally:
-            with self._changed:
+            with self._lock:
                 self._closed = True
-                for place in self._places:
-                    if place.running:
-                        place.running.drop()
-                self._places.clear()
                 self._waiting.close()
+            for place in self._places:
+                if place.running:
+                    place.running.drop()
+            self._places.clear()
 
     @property
     def times(self) -> "array[int]":
         """The time of each item, by number; complete once all are listed."""
         return self._waiting.times
 
-    @property
-    def _ahead(self) -> int:
-        return AHEAD * self._pools.workers
-
     def _next(self) -> _Place | None:
         """The next place that is done; begins others meanwhile."""
         while True:
-            with self._changed:
-                while not (self._may_begin() or self._is_head_done()) or self._refusal:
-                    if self._refusal:
-                        raise self._refusal
-                    if self._listed and not self._places and not len(self._waiting):
-                        return None
-                    if not self._changed.wait(1.0) and self._pools.requests.closed:
-                        raise Closed
-                if not self._may_begin():
-                    place = self._places.popleft()
-                    self._held -= place.outcome.size if place.outcome else 0
-                    return place
-                place = _Place(*self._waiting.take())
-                self._places.append(place)
-                self._under_way += 1
-            place.running = Running(self._job_of(place.item), self._pools, partial(self._done, place))
+            self._count()
+            while not self._refusal and self._begin_one():
+                self._count()
+            if self._refusal:
+                raise self._refusal
+            if self._places and (outcome := self._places[0].outcome):
+                self._held -= outcome.size
+                return self._places.popleft()
+            with self._lock:
+                if self._listed and not self._places and not len(self._waiting):
+                    return None
+            self._count(wait=True)
 
-    def _may_begin(self) -> bool:
-        if not len(self._waiting):
+    def _begin_one(self) -> bool:
+        """Begins the next job, if one waits and there is room for it."""
+        workers, ahead = self._pools.workers, len(self._places)
+        is_full = self._held >= HELD_BYTES and ahead >= workers
+        if is_full or ahead >= AHEAD * workers or self._under_way >= UNDER_WAY * workers:
             return False
-        if self._under_way >= UNDER_WAY * self._pools.workers:
-            return False
-        if self._held >= HELD_BYTES and len(self._places) >= self._pools.workers:
-            return False
-        return len(self._places) < self._ahead
+        with self._lock:
+            if not len(self._waiting):
+                self._hungry = True
+                return False
+            number, item = self._waiting.take()
+        place = _Place(number, item)
+        self._places.append(place)
+        self._under_way += 1
+        done = self._done
+        place.running = Running(self._job_of(item), self._pools, lambda outcome: done.put((place, outcome)))
+        return True
 
-    def _is_head_done(self) -> bool:
-        return bool(self._places) and self._places[0].outcome is not None
-
-    def _done(self, place: _Place, outcome: Outcome) -> None:
-        with self._changed:
-            place.outcome = outcome
-            self._held += outcome.size
-            self._under_way -= 1
-            # The one that hands on waits for the head, or for room to begin another.
-            self._changed.notify()
+    def _count(self, *, wait: bool = False) -> None:
+        """Takes in what the workers have done. Raises Closed if nobody does anything any more."""
+        try:
+            while True:
+                done = self._done.get(block=wait, timeout=1.0 if wait else None)
+                wait = False
+                if done:
+                    place, outcome = done
+                    place.outcome = outcome
+                    self._held += outcome.size
+                    self._under_way -= 1
+        except Empty:
+            if wait and self._pools.requests.closed:
+                raise Closed from None
