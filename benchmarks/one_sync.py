@@ -1,7 +1,7 @@
-"""One sync of one stream in a process of its own, at a given time: `python -m benchmarks.one_sync JOB.json`.
+"""One sync of some streams in a process of its own, at a given time: `python -m benchmarks.one_sync JOB.json`.
 
-The job names the config, the stream, the state and the time; the answer is printed as one JSON line: records, the last
-state, what is final, the seconds and the peak memory in bytes.
+The job names the config, the streams, the state and the time; the answer is printed as one JSON line: records, the last
+state of each stream, what is final, the seconds and the peak memory in bytes.
 """
 
 import json
@@ -29,10 +29,11 @@ def main() -> None:
 
 
 def measured(job: dict[str, Any]) -> dict[str, Any]:
-    catalog = catalog_of(job["config"], job["stream"])
+    catalog = catalog_of(job["config"], *job["streams"])
     source = SourceRecordings(catalog=catalog, config=job["config"], state=states(job["state"]))
     started = monotonic()
-    records, state, keys = 0, None, []
+    records, keys = 0, []
+    last: dict[str, Any] = {}
     for message in source.read(logging.getLogger("airbyte"), job["config"], catalog, []):
         if message.type == Type.RECORD and message.record:
             records += 1
@@ -40,10 +41,11 @@ def measured(job: dict[str, Any]) -> dict[str, Any]:
                 data = message.record.data
                 keys.append({k: data.get(k) for k in job["keep"]})
         elif message.type == Type.STATE:
-            state = message
+            state = AirbyteMessageSerializer.dump(message)["state"]
+            last[state["stream"]["stream_descriptor"]["name"]] = state
     return {
         "records": records,
-        "state": AirbyteMessageSerializer.dump(state)["state"] if state else None,
+        "state": list(last.values()),
         "kept": keys,
         "seconds": monotonic() - started,
         "peak_bytes": peak_bytes(),

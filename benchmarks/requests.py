@@ -1,12 +1,14 @@
 """How many requests a sync costs, beside the least that could do; how large state and memory get.
 
 `python -m benchmarks.requests [--size 10000] [--sizes 100 10000 100000]` prints the table of the README as Markdown.
-The least: the pages of the listing that the provider's filters can't narrow, and one detail request for every call that
-is new, or whose recording had not reached a final state.
+The least of one stream: the pages of the listing that the provider's filters can't narrow, and one detail request for every
+call that is new, or whose recording had not reached a final state. The least of all streams of a provider together: as many
+requests as are different, those for files included; beside it, what the streams cost one by one.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,8 @@ from typing import Any
 
 from integration_tests.syncing import PRIMARY_KEYS, Row, sandbox_config
 from sandbox import Sandbox
+from sandbox.faults import Logged
+from source_recordings.provider_yaml import load_providers
 
 NOW = datetime(2026, 11, 1, 9, 30, tzinfo=timezone.utc)
 DAYS = 90
@@ -60,6 +64,9 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 10_000, 100_000])
     parser.add_argument("--size", type=int, default=10_000, help="the one whose requests are counted")
     parser.add_argument("--streams", nargs="*", default=list(PRIMARY_KEYS))
+    parser.add_argument(
+        "--providers", nargs="*", default=list(load_providers()), help="whose streams are read together"
+    )
     options = parser.parse_args()
     sizes = sorted({*options.sizes, options.size})
     heads = [f"{what} ({size:,})" for what in ("state, bytes", "peak, MB") for size in sizes]
@@ -74,42 +81,91 @@ def main() -> None:
         states, peaks = [], []
         for size in sizes:
             with Sandbox(seed=1, size=size, now=NOW, days=DAYS) as sandbox:
-                full = run(sandbox, stream, [], keep=size == options.size)
-                states.append(f"{len(json.dumps(full['state']['stream']['stream_state'])):,}")
+                full = run(sandbox, [stream], [], keep=size == options.size)
+                states.append(f"{state_bytes(full):,}")
                 peaks.append(f"{full['peak_bytes'] / 1e6:.0f}")
                 if size == options.size:
                     requests = request_cells(sandbox, stream, full)
         print(f"| `{stream}` | {' | '.join(requests + states + peaks)} |", flush=True)
+    together(options.providers, options.size)
+
+
+def together(providers: list[str], size: int) -> None:
+    """The table of all streams of a provider at once."""
+    print(
+        f"\nAll streams of a provider together, with their files, {size:,} recordings (different requests -> made):\n"
+    )
+    print("| streams | full sync | 1% new | nothing new | full sync, one by one | peak, MB |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for provider in load_providers().values():
+        if provider.name not in providers:
+            continue
+        streams = list(provider.streams)
+        with Sandbox(seed=1, size=size, now=NOW, days=DAYS, media_bytes=300) as sandbox:
+            cells: list[str] = []
+            state: list[Row] = []
+            peaks: list[float] = []
+            for step in (timedelta(0), timedelta(days=DAYS) / 100, timedelta(0)):
+                sandbox.advance(step)
+                sandbox.clear_requests()
+                answer = run(sandbox, streams, state)
+                state = answer["state"]
+                peaks.append(answer["peak_bytes"] / 1e6)
+                cells.append(cell(len(set(map(asked, sandbox.requests))), len(sandbox.requests)))
+        with Sandbox(seed=1, size=size, now=NOW, days=DAYS, media_bytes=300) as sandbox:
+            for stream in streams:
+                run(sandbox, [stream], [])
+            alone = len(sandbox.requests)
+        print(f"| all of {provider.title} | {' | '.join(cells)} | {alone:,} | {max(peaks):.0f} |", flush=True)
+
+
+def asked(request: Logged) -> tuple[Any, ...]:
+    """Equal for two requests that have the same answer. Signatures of addresses differ; the files behind them do not."""
+    query = () if request.provider == "storage" else tuple(sorted(request.query.items()))
+    return request.provider, request.method, request.path, query, request.body
+
+
+def state_bytes(answer: Row) -> int:
+    return sum(len(json.dumps(state["stream"]["stream_state"])) for state in answer["state"])
 
 
 def request_cells(sandbox: Sandbox, stream: str, full: Row) -> list[str]:
     """Needed and made: by the full sync that has just been, by one with 1% new, by one with nothing new."""
     cells = [cell(least(stream, calls(sandbox, stream), set(), None), len(sandbox.requests))]
     settled = final_calls(stream, full["kept"])
-    state = [full["state"]]
+    state = full["state"]
     sandbox.advance(timedelta(days=DAYS) / 100)
     for since_last in (timedelta(days=DAYS) / 100, timedelta(0)):
         sandbox.clear_requests()
         since = sandbox.world.now - since_last - LOOKBACK
-        answer = run(sandbox, stream, state)
+        answer = run(sandbox, [stream], state, keep=True)
         needed = least(stream, calls(sandbox, stream), settled, since)
         cells.append(cell(needed, len(sandbox.requests)))
         settled |= final_calls(stream, answer["kept"])
-        state = [answer["state"]]
+        state = answer["state"]
     return cells
 
 
-def run(sandbox: Sandbox, stream: str, state: list[Row], keep: bool = True) -> Row:
-    config = sandbox_config(sandbox, stream.split("_", maxsplit=1)[0], num_workers=16)
-    wanted = ["status", "transcriptionText", COSTS[stream].detail_of] if keep and COSTS[stream].detail_of else []
-    job = {
-        "config": config, "stream": stream, "state": state, "now": sandbox.world.now.isoformat(), "keep": wanted,
-    }  # fmt: skip
+def run(sandbox: Sandbox, streams: list[str], state: list[Row], keep: bool = False) -> Row:
+    """`keep`: the fields of the one stream's records that say what is final."""
+    config = sandbox_config(sandbox, streams[0].split("_", maxsplit=1)[0], num_workers=16)
+    key = COSTS[streams[0]].detail_of if keep else None
     with tempfile.TemporaryDirectory() as folder:
+        job = {
+            "config": config,
+            "streams": streams,
+            "state": state,
+            "now": sandbox.world.now.isoformat(),
+            "keep": ["status", "transcriptionText", key] if key else [],
+        }
         file = Path(folder) / "job.json"
         file.write_text(json.dumps(job))
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.one_sync", str(file)], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "benchmarks.one_sync", str(file)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "AIRBYTE_STAGING_DIRECTORY": str(Path(folder) / "staging")},
         )
     answer: Row = json.loads(done.stdout.splitlines()[-1])
     return answer

@@ -40,6 +40,7 @@ class Logged:
     headers: CIMultiDict[str]
     time: float
     """Of time.monotonic()."""
+    body: str = ""
     status: int | None = None
 
     def as_row(self) -> dict[str, Any]:
@@ -110,6 +111,7 @@ class Gate:
                 query={key: ",".join(request.query.getall(key)) for key in request.query},
                 headers=CIMultiDict(request.headers),
                 time=time.monotonic(),
+                body=await request.text(),
             )
             _current.set(entry)
             self.log.append(entry)
