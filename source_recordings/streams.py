@@ -3,7 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
 from airbyte_cdk import (
     ConnectorStateManager,
@@ -22,6 +24,10 @@ from source_recordings.provider import Provider, Stream
 from source_recordings.reading.windows import Interval, Slice, Windows
 
 logger = logging.getLogger("airbyte")
+
+POLL_SECONDS = 1.0
+GOT = {"stored", "too_large"}
+"""A file's status that shows that there is one."""
 
 
 class Halt:
@@ -50,11 +56,14 @@ class WindowPartition(Partition):
         window: Slice | None,
         halt: Halt,
         read: Callable[[], Iterable[Delivery]],
+        ended: Callable[[None], None],
     ) -> None:
+        """`ended` is called when this has been read, or has failed."""
         self._provider = provider
         self._stream = stream
         self._halt = halt
         self._read = read
+        self._ended = ended
         self.window = window
         self.abandoned = False
         """Whether the stream ended before this was read: then it must not count as read."""
@@ -63,6 +72,7 @@ class WindowPartition(Partition):
         """Yields the records; raises an error that says what happened and what to do."""
         self.abandoned = bool(self._halt)
         if self.abandoned:
+            self._ended(None)
             return
         name = self._stream.name
         try:
@@ -74,6 +84,8 @@ class WindowPartition(Partition):
                 self.abandoned = True
                 return
             raise explanation from error
+        finally:
+            self._ended(None)
 
     def to_slice(self) -> Mapping[str, Any] | None:
         return None
@@ -88,6 +100,17 @@ class WindowPartition(Partition):
         return self is other
 
 
+class Again(Protocol):
+    """Windows that are read once more if something comes."""
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether something may still come."""
+
+    def slices(self) -> Iterable[Slice]:
+        """These windows; none if nothing came."""
+
+
 class WindowPartitions(PartitionGenerator):
     """Makes a partition of each window until the stream halts."""
 
@@ -97,33 +120,50 @@ class WindowPartitions(PartitionGenerator):
         stream: Stream,
         windows: Callable[[], Iterable[Slice | None]],
         read: Callable[[Slice | None], Iterable[Delivery]],
+        again: Again | None = None,
     ) -> None:
         self._provider = provider
         self._stream = stream
         self._windows = windows
         self._read = read
+        self._again = again
 
     def generate(self) -> Iterator[Partition]:
         halt = Halt()
+        ended: SimpleQueue[None] = SimpleQueue()
+        left = 0
         for window in self._windows():
             if halt:
                 return
-            yield WindowPartition(
-                self._provider,
-                self._stream,
-                window,
-                halt,
-                lambda window=window: self._read(window),  # type: ignore[misc]
-            )
+            yield self._partition(window, halt, ended)
+            left += 1
+        if self._again is None:
+            return
+        while left and self._again.is_undecided and not halt:
+            with suppress(Empty):
+                ended.get(timeout=POLL_SECONDS)
+                left -= 1
+        for window in self._again.slices():
+            yield self._partition(window, halt, ended)
+
+    def _partition(self, window: Slice | None, halt: Halt, ended: "SimpleQueue[None]") -> WindowPartition:
+        return WindowPartition(self._provider, self._stream, window, halt, lambda: self._read(window), ended.put)
 
 
 class WindowCursor(Cursor):
     """The state of a stream: which windows are done, and what in them is settled."""
 
     def __init__(
-        self, stream_name: str, windows: Windows, messages: MessageRepository, states: ConnectorStateManager
+        self,
+        stream_name: str,
+        windows: Windows,
+        messages: MessageRepository,
+        states: ConnectorStateManager,
+        is_over: Callable[[], bool],
     ) -> None:
+        """`is_over`: whether the sync is."""
         self._name = stream_name
+        self._is_over = is_over
         self._windows = windows
         self._messages = messages
         self._states = states
@@ -134,7 +174,7 @@ class WindowCursor(Cursor):
         return self._windows.dump()
 
     def save(self, intervals: Iterable[Interval]) -> None:
-        """Says that all of these intervals has been emitted, and prints the state."""
+        """Says that all of these intervals have been emitted, and prints the state."""
         with self._lock:
             for start, end in intervals:
                 self._windows.finish(start, end)
@@ -150,7 +190,18 @@ class WindowCursor(Cursor):
             self._emit()
 
     def observe(self, record: Record) -> None:
-        """The windows are the progress; a record's own time is not."""
+        """The windows are the progress, and a record's own time is not. But the first record ever shows that some come."""
+        if self._windows.nothing_yet and record.data.get("media_status", "stored") in GOT:
+            self._windows.something_came()
+
+    @property
+    def is_undecided(self) -> bool:
+        """See `Again`: whether an earlier sync has read a past without anything in it, and nothing has come yet."""
+        return self._windows.is_doubtful and self._windows.nothing_yet and not self._is_over()
+
+    def slices(self) -> Iterable[Slice]:
+        """See `Again`."""
+        return () if self._windows.nothing_yet else self._windows.doubtful()
 
     def should_be_synced(self, record: Record) -> bool:
         return True

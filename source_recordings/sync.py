@@ -61,6 +61,7 @@ class Sync:
         self._gate = Gate(self._workers)
         self._files = Files(config.get("max_file_size_mb"), self._workers)
         self._tallies: dict[str, Tally] = {}
+        self._windows: dict[str, Windows] = {}
         lookback = config.get("lookback_days")
         self.span = Span(
             start=times.parse_time(config.get("start_date")),
@@ -81,7 +82,8 @@ class Sync:
             connection.pools.close()
             connection.answers.close()
         for name in sorted(self._tallies):
-            self._tallies[name].log()
+            windows = self._windows.get(name)
+            self._tallies[name].log(nothing_yet=bool(windows and windows.nothing_yet and windows.has_read))
 
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
         """All streams on offer."""
@@ -111,7 +113,8 @@ class Sync:
         jobs = Jobs(
             connection, stream, tally, deliver, lambda key, time: time is not None and (key, time) in windows.settled
         )
-        cursor = WindowCursor(stream.name, windows, messages, states)
+        cursor = WindowCursor(stream.name, windows, messages, states, lambda: connection.client.closed)
+        self._windows[stream.name] = windows
         reader = Reader(jobs, windows, cursor.save)
         todo = list(windows.slices())
         # Without a filter every window walks the whole list.
@@ -120,7 +123,7 @@ class Sync:
         def read(window: Slice | None) -> Iterator[Delivery]:
             return reader.read(window, shared=same_list)
 
-        partitions = WindowPartitions(provider, stream, lambda: todo, read)
+        partitions = WindowPartitions(provider, stream, lambda: todo, read, cursor)
         return as_cdk_stream(stream, partitions, cursor, messages, incremental=True)
 
     def windows(self, provider: Provider, stream: Stream, state: Mapping[str, Any]) -> Windows:

@@ -12,9 +12,15 @@ class Tally:
 
     def __init__(self, stream_name: str) -> None:
         self.stream_name = stream_name
+        self._listed = 0
         self._skips: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._lock = threading.Lock()
+
+    def listed(self, rows: int) -> None:
+        """So many rows more stood in a list of the provider."""
+        with self._lock:
+            self._listed += rows
 
     def skip(self, reason: str) -> None:
         """Something gave no record, for a reason that is part of the sync."""
@@ -28,8 +34,14 @@ class Tally:
             self._warned.add(text)
         logger.warning("Stream %s: %s", self.stream_name, text)
 
-    def log(self) -> None:
-        """One line, if anything was skipped."""
+    def log(self, *, nothing_yet: bool = False) -> None:
+        """One line, if anything was skipped; and a warning, if neither this sync nor an earlier one has brought anything."""
+        if nothing_yet:
+            self.warn_once(
+                f"it has brought nothing so far, in this sync or an earlier one; {self._listed:,} rows of the provider's list "
+                "were looked at. If there should be something, look into the account, and whether the provider has changed "
+                "its API. Once something comes, what was passed over is read again."
+            )
         with self._lock:
             if not self._skips:
                 return

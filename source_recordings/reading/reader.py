@@ -104,6 +104,7 @@ class Reader:
 
         walker = Walker(self._root.pages, fetch, self._root.operation.rows, key, self._jobs.names)
         for page in walker.walk():
+            self._jobs.tally.listed(len(page))
             old = 0
             for row in page:
                 if not isinstance(row, dict):

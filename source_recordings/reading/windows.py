@@ -33,7 +33,9 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 
 # A state has one of these, the cursor field, or a mark of the CDK's for a stream without a cursor. The last three: the
 # CDK's substream cursor has written it, for a parent that has no state yet.
-_KEYS = {"state_type", "slices", "settled", "use_global_cursor", "states", "parent_state"}
+_KEYS = {"state_type", "slices", "settled", "nothing_yet", "use_global_cursor", "states", "parent_state"}
+
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class Windows:
     """Cuts what is to be read into windows that are read side by side and remembered one by one.
 
     The intervals that are complete are saved (`slices`, in the CDK's own `date-range` form), so that a slow or failed
-    window holds back no other one; and within the look-back what is settled.
+    window holds back no other one; within the look-back what is settled; and `nothing_yet` as long as no sync has brought
+    anything. Then an empty past is doubtful: the provider's API may have changed, or we may read it wrongly. It is read
+    once more by the sync in which the first thing comes.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Windows:
             state = _own_state(state, cursor_field)
             intervals = _intervals(state, cursor_field, self._beginning)
             self.settled = Settled(state.get("settled") or {})
+            self.nothing_yet = not state or bool(state.get("nothing_yet"))
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise UserError(
                 f"The saved state of stream {stream_name} can't be read. Give the connector the state that it "
@@ -104,6 +109,9 @@ class Windows:
         self._done: list[Interval] = [(self._beginning, self._beginning)]
         for interval in intervals:
             self._add(*(min(bound, span.now) for bound in interval))
+        reread = self._reread_from()
+        passed_over = self._done if self.nothing_yet else []
+        self._doubtful = [(a, min(b, reread)) for a, b in passed_over if a < min(b, reread)]
 
     def dump(self) -> dict[str, Any]:
         """The state. Size: two timestamps per gap-free interval, plus at most `settled.limit` short hashes."""
@@ -114,14 +122,41 @@ class Windows:
             }
         if self.settled:
             state["settled"] = self.settled.dump()
+        if self.nothing_yet:
+            state["nothing_yet"] = True
         return state
 
     def slices(self) -> Iterator[Slice]:
         """What is not done yet, and the look-back before its end once more, oldest first."""
         whole = (self._beginning, self._end())
         for lower, upper in _uncovered(whole, self._done, self._reread_from()):
-            for a, b in self._cut(lower, upper):
-                yield Slice(a, b, is_open=self._span.start is None and a == self._beginning)
+            yield from self._slices(lower, upper)
+
+    def _slices(self, lower: datetime, upper: datetime) -> Iterator[Slice]:
+        for a, b in self._cut(lower, upper):
+            yield Slice(a, b, is_open=self._span.start is None and a == self._beginning)
+
+    @property
+    def has_read(self) -> bool:
+        """Whether anything has been read to its end."""
+        return any(a < b for a, b in self._done)
+
+    def something_came(self) -> None:
+        """The past that was empty for earlier syncs counts as not read, and `doubtful` has it."""
+        with self._lock:
+            self.nothing_yet = False
+            kept = [part for done in self._done for part in _uncovered(done, self._doubtful, _END_OF_TIME)]
+            self._done = [(self._beginning, self._beginning), *kept]
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether earlier syncs have read a part of the past and got nothing."""
+        return bool(self._doubtful)
+
+    def doubtful(self) -> Iterator[Slice]:
+        """That part."""
+        for lower, upper in self._doubtful:
+            yield from self._slices(lower, upper)
 
     def accepts(self, time: datetime | None, window: Slice) -> bool:
         """Whether a row of this time belongs to the window. One without a time always does.
