@@ -14,7 +14,8 @@ from integration_tests.conftest import NOW, Program
 from integration_tests.syncing import PRIMARY_KEYS, STREAMS, Row, as_delivered, keys, sandbox_config
 from sandbox import Sandbox
 from sandbox.providers.quo import Quo
-from unit_tests.harness import ID_LISTS, Connector, Output, without_nulls
+from unit_tests.examples import ID_LISTS
+from unit_tests.harness import Connector, Output, without_nulls
 
 INJECTED_FROM_THE_LIST = {"call_started_at", "callCreatedAt"}
 

@@ -12,7 +12,8 @@ import pytest
 from integration_tests.conftest import NOW
 from integration_tests.syncing import Row, sandbox_config
 from sandbox import Sandbox
-from unit_tests.harness import ID_LISTS, Connector, Output
+from unit_tests.examples import ID_LISTS
+from unit_tests.harness import Connector, Output
 
 STATUSES = [301, 302, 303, 307, 308]
 LISTINGS = ["bird_recordings", "amigo_calls", "quo_calls", "bota_recordings", "tether_calls"]
