@@ -1,7 +1,8 @@
-"""Each provider's folder has what the general tests need to know of it, and stays small."""
+"""Each provider's folder has what the general tests need to know of it, and the whole stays small."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from source_recordings.provider_yaml import provider_folders
 from unit_tests.examples import EXAMPLES, Example, config, example_file, load_example, load_examples
 from unit_tests.harness import Connector
 
+REPOSITORY = Path(__file__).parent.parent
 FOLDERS = provider_folders()
 every_folder = pytest.mark.parametrize("folder", FOLDERS, ids=[folder.name for folder in FOLDERS])
 every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
@@ -75,6 +77,23 @@ def test_what_an_example_lacks_is_told_with_the_file(copy: Path, wrong: str, rig
     assert wrong in text
     file.write_text(text.replace(wrong, right), encoding="utf-8")
     assert f"{file}: {said}" in load_example(copy).lacks()
+
+
+def test_the_guide_s_provider_has_the_guide_s_example(tmp_path: Path) -> None:
+    """CONTRIBUTING.md shows a whole provider and its example: both are as good as they are said to be."""
+    guide = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name, text in zip(("provider", "example"), re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL), strict=True):
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    assert load_example(tmp_path).lacks() == []
+
+
+def test_no_file_is_long() -> None:
+    """What does not fit in one's head is two files."""
+    folders = [folder for folder in REPOSITORY.iterdir() if folder.is_dir() and folder.name not in ("build", "dist")]
+    sources = [file for folder in folders if folder.name[0] != "." for file in folder.rglob("*.py")]
+    assert len(sources) > 100
+    lines = {str(file.relative_to(REPOSITORY)): count_lines(file) for file in [*sources, REPOSITORY / "setup.py"]}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
 
 
 def test_a_provider_takes_few_lines() -> None:
