@@ -12,6 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from integration_tests.documents.client import DOCUMENTS, EXTRAS, Client, Row
+from source_recordings.provider_yaml import load_providers
 
 
 def detail_paths(client: Client) -> Iterator[tuple[str, str, str]]:
@@ -120,7 +121,7 @@ def test_the_data_has_everything_the_documents_allow(make: Callable[..., Client]
 
 
 def test_documents_are_structure_with_a_source() -> None:
-    assert set(DOCUMENTS) == {"bird", "amigo", "quo", "bota", "tether"}
+    assert set(DOCUMENTS) == set(load_providers())
     for document in DOCUMENTS.values():
         assert document["documents"]
         assert all(url.startswith("https://") for url in document["documents"])

@@ -23,7 +23,7 @@ from integration_tests.files.audio import (
     stored_ids,
     youngest,
 )
-from integration_tests.syncing import CURSORS, FILE_KEYS, ids_of, keys, provider_of, sandbox_config, sync
+from integration_tests.syncing import CURSORS, FILE_KEYS, Row, ids_of, keys, provider_of, sandbox_config, sync
 from sandbox import Sandbox
 from unit_tests.harness import Connector
 
@@ -151,13 +151,17 @@ def test_no_credential_goes_to_another_host(sandbox: Sandbox, staging: Path, oth
     """Not with Bird's redirect, nor with an address of another host in an answer."""
     url = other_host.url
     quo = {"id": "x", "status": "completed", "url": url}
-    sandbox.fault("bird", r"\.mp3$", status=307, headers={"Location": url})
-    sandbox.fault("amigo", "/urls$", status=200, body={"call_sid": "x", "inbound_url": url})
-    sandbox.fault("quo", "/call-recordings/", status=200, body={"data": [quo]})
-    sandbox.fault("bota", "/download-url$", status=200, body={"media_id": "x", "download_url": url})
-    sandbox.fault("tether", "/recording$", status=200, body={"success": True, "audioUrl": url})
-    result = read_all(sandbox)
-    assert all(stored(result, stream) for stream in FILE_KEYS)
+    answers: dict[str, tuple[str, Row]] = {
+        "bird": (r"\.mp3$", {"status": 307, "headers": {"Location": url}}),
+        "amigo": ("/urls$", {"status": 200, "body": {"call_sid": "x", "inbound_url": url}}),
+        "quo": ("/call-recordings/", {"status": 200, "body": {"data": [quo]}}),
+        "bota": ("/download-url$", {"status": 200, "body": {"media_id": "x", "download_url": url}}),
+        "tether": ("/recording$", {"status": 200, "body": {"success": True, "audioUrl": url}}),
+    }
+    for provider, (path, answer) in answers.items():
+        sandbox.fault(provider, path, **answer)
+    result = sync(sandbox_config(sandbox, *answers), *FILE_KEYS)
+    assert {provider_of(stream) for stream in FILE_KEYS if stored(result, stream)} == set(answers)
     assert len(other_host.headers) == len(all_stored(result))
     for headers in other_host.headers:
         assert not {"authorization", "cookie", "referer"} & set(headers)
