@@ -51,6 +51,7 @@ setup(
     ],
     packages=find_packages(include=["source_recordings", "source_recordings.*"]),
     package_data={"source_recordings": ["py.typed", "**/*.yaml", "**/*.json", "providers/*/*.py"]},
+    exclude_package_data={"source_recordings": ["providers/*/example.yaml"]},  # the tests read them
     include_package_data=False,
     python_requires=">=3.10,<3.14",
     install_requires=["airbyte-cdk>=7.39,<8", "requests"],

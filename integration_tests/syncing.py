@@ -18,10 +18,21 @@ from airbyte_cdk.models import (
 from airbyte_cdk.utils import AirbyteTracedException
 
 from sandbox import Sandbox
+from source_recordings.provider_yaml import load_providers
 from source_recordings.run import logger
 from source_recordings.source import SourceRecordings
 
 Row = dict[str, Any]
+
+PROVIDERS = load_providers()
+ALL_STREAMS = {name: stream for provider in PROVIDERS.values() for name, stream in provider.streams.items()}
+KEYS = {name: stream.primary_key for name, stream in ALL_STREAMS.items()}
+PRIMARY_KEYS = {name: keys for name, keys in KEYS.items() if not ALL_STREAMS[name].file}
+FILE_KEYS = {name: keys for name, keys in KEYS.items() if ALL_STREAMS[name].file}
+STREAMS = tuple(PRIMARY_KEYS)
+CURSORS = {name: stream.cursor or "" for name, stream in ALL_STREAMS.items()}
+LISTS = [name for name, stream in ALL_STREAMS.items() if not stream.for_each and not stream.file]
+DETAILS = [name for name, stream in ALL_STREAMS.items() if stream.for_each and not stream.file]
 
 
 @dataclass
@@ -56,14 +67,33 @@ class Sync:
 def sandbox_config(sandbox: Sandbox, *providers: str, **more: Any) -> Row:
     """The sandbox's config without waits for rate limits that it does not enforce."""
     config: Row = deepcopy(dict(sandbox.config(providers or None)))
-    for provider, limit in {
-        "bird": "requests_per_second",
-        "quo": "requests_per_second",
-        "bota": "requests_per_minute",
-    }.items():
-        if provider in config:
-            config[provider][limit] = 1_000_000
+    for name, provider in PROVIDERS.items():
+        if name in config and provider.limit:
+            config[name][provider.limit.key] = 1_000_000
     return config | more
+
+
+def provider_of(stream: str) -> str:
+    return next(name for name, provider in PROVIDERS.items() if stream in provider.streams)
+
+
+def ids_of(sandbox: Sandbox) -> dict[str, tuple[str, list[str]]]:
+    """Each provider's config key for single IDs, and all that it has."""
+    found = {}
+    for name, provider in PROVIDERS.items():
+        if provider.ids:
+            # The rows whose key it is, and not those of calls that have no recording.
+            stream = next(s.name for s in provider.streams.values() if s.primary_key == (provider.ids.field,))
+            found[name] = provider.ids.key, [key[0] for key in sandbox.truth(stream)]
+    return found
+
+
+def with_ids(sandbox: Sandbox) -> Row:
+    """A config that lists every ID that the sandbox has."""
+    config = sandbox_config(sandbox)
+    for name, (key, ids) in ids_of(sandbox).items():
+        config[name][key] = ids
+    return config
 
 
 def catalog_of(config: Mapping[str, Any], *streams: str) -> ConfiguredAirbyteCatalog:
@@ -118,32 +148,7 @@ def clock_of(sandbox: Sandbox) -> Iterator[None]:
 
 def keys(sandbox: Sandbox, stream: str, rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     """The primary keys of rows, in order, repetitions included."""
-    names = PRIMARY_KEYS.get(stream) or FILE_KEYS[stream]
-    return [tuple(row[name] for name in names) for row in rows]
-
-
-PRIMARY_KEYS = {
-    "amigo_calls": ("entity_id",),
-    "amigo_recording_metadata": ("call_sid",),
-    "amigo_recording_urls": ("call_sid",),
-    "bird_recordings": ("id",),
-    "bird_transcriptions": ("id",),
-    "bota_recordings": ("id",),
-    "bota_transcriptions": ("id",),
-    "quo_calls": ("id",),
-    "quo_call_recordings": ("id",),
-    "quo_call_transcripts": ("callId",),
-    "tether_calls": ("callId",),
-    "tether_call_recordings": ("callId",),
-}
-STREAMS = tuple(PRIMARY_KEYS)
-FILE_KEYS = {
-    "amigo_recording_files": ("call_sid", "filename"),
-    "bird_recording_files": ("recordingId",),
-    "bota_recording_files": ("media_id",),
-    "quo_recording_files": ("recordingId",),
-    "tether_recording_files": ("callId",),
-}
+    return [tuple(row[name] for name in KEYS[stream]) for row in rows]
 
 
 def as_delivered(stream: str, row: Row) -> Row:

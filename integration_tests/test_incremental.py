@@ -11,6 +11,10 @@ from unittest.mock import patch
 import pytest
 
 from integration_tests.syncing import (
+    ALL_STREAMS,
+    CURSORS,
+    DETAILS,
+    LISTS,
     PRIMARY_KEYS,
     STREAMS,
     Row,
@@ -18,21 +22,15 @@ from integration_tests.syncing import (
     as_delivered,
     clock_of,
     keys,
+    provider_of,
     sandbox_config,
     sync,
 )
 from sandbox import Sandbox
+from unit_tests.examples import EXAMPLES
 
 NOW = datetime(2026, 11, 1, 9, 30, 12, tzinfo=timezone.utc)
 LOOKBACK = timedelta(days=3)
-DETAILS = {
-    "amigo_recording_metadata": r"/metadata$",
-    "amigo_recording_urls": r"/urls$",
-    "quo_call_recordings": r"/v1/call-recordings/",
-    "quo_call_transcripts": r"/v1/call-transcripts/",
-    "bota_transcriptions": r"/v1/transcriptions/",
-    "tether_call_recordings": r"/recording$",
-}
 
 
 @pytest.fixture
@@ -97,7 +95,7 @@ def test_details_are_asked_for_calls_of_the_look_back_only(sandbox: Sandbox) -> 
     sandbox.clear_requests()
     after = sync(config, *DETAILS, state=before.state)
     for stream in DETAILS:
-        times = [datetime.fromisoformat(r[cursor_of(stream)].replace("Z", "+00:00")) for r in after.records(stream)]
+        times = [datetime.fromisoformat(r[CURSORS[stream]].replace("Z", "+00:00")) for r in after.records(stream)]
         assert times, stream
         assert min(times) >= NOW - LOOKBACK - timedelta(seconds=1), stream
         assert details_asked(sandbox, stream) < len(before.records(stream)) / 4, stream
@@ -123,12 +121,12 @@ def test_nothing_new_asks_only_for_what_has_not_settled(sandbox: Sandbox) -> Non
 
 def test_listing_streams_read_again_only_the_look_back(sandbox: Sandbox) -> None:
     config = sandbox_config(sandbox)
-    streams = ("bird_recordings", "quo_calls", "bota_recordings", "amigo_calls", "tether_calls")
+    streams = [stream for stream in LISTS if stream != "bird_transcriptions"]
     first = sync(config, *streams)
     second = sync(config, *streams, state=first.state)
     for stream in streams:
         rows = second.records(stream)
-        times = [datetime.fromisoformat(r[cursor_of(stream)].replace("Z", "+00:00")) for r in rows]
+        times = [datetime.fromisoformat(r[CURSORS[stream]].replace("Z", "+00:00")) for r in rows]
         assert times and min(times) >= NOW - LOOKBACK - timedelta(seconds=1)
 
 
@@ -171,14 +169,14 @@ def test_a_detail_that_fails_for_good_is_read_by_the_next_sync(sandbox: Sandbox,
 def test_a_window_that_fails_does_not_hold_back_the_others(stream: str, no_waits: None) -> None:
     """Windows are saved one by one: the next sync asks for the failed one and the look-back, no more."""
     with Sandbox(seed=4, size=400, now=NOW, days=300) as sandbox, clock_of(sandbox):
-        config = sandbox_config(sandbox, stream.split("_", maxsplit=1)[0], start_date="2026-01-05T00:00:00Z")
+        config = sandbox_config(sandbox, provider_of(stream), start_date="2026-01-05T00:00:00Z")
         sync(config, stream)
         listing = [r for r in sandbox.requests if r.status == 200]
         # The oldest window: all pages of it have its start in the query.
         oldest = min(start_in(r.query) for r in listing if start_in(r.query))
         everything = len(listing)
         sandbox.clear_requests()
-        sandbox.fault(stream.split("_", maxsplit=1)[0], oldest[:10], status=500)
+        sandbox.fault(provider_of(stream), oldest[:10], status=500)
         first = sync(config, stream)
         assert first.failed
 
@@ -217,13 +215,13 @@ def test_parts_of_a_backfill_are_exactly_the_whole(sandbox: Sandbox) -> None:
 def test_no_row_is_lost_from_a_list_that_changes_while_it_is_paged(stream: str, order: str) -> None:
     """Between any two pages calls come in and others are deleted; those that stay are all emitted, each once."""
     with Sandbox(seed=8, size=2000, now=NOW, undocumented_order=order) as sandbox, clock_of(sandbox):
-        config = sandbox_config(sandbox, stream.split("_", maxsplit=1)[0])
+        config = sandbox_config(sandbox, provider_of(stream))
         before = set(map(tuple, sandbox.truth(stream)))
         sandbox.on_request(lambda _: sandbox.advance(timedelta(hours=18)))
         result = sync(config, stream)
         sandbox.on_request(lambda _: None)
         # A call that was listed before it began may have begun after this sync's end: the next one's.
-        rows = [r for r in sandbox.rows(stream) if str(r.get(cursor_of(stream)) or "") < NOW.isoformat()]
+        rows = [r for r in sandbox.rows(stream) if str(r.get(CURSORS[stream]) or "") < NOW.isoformat()]
         stayed = before & set(keys(sandbox, stream, rows))
         got = keys(sandbox, stream, result.records(stream))
         assert before - set(map(tuple, sandbox.truth(stream))), "nothing was deleted meanwhile: the test shows nothing"
@@ -251,38 +249,20 @@ def test_the_state_of_the_manifest_run_by_itself_is_accepted(sandbox: Sandbox) -
     assert min(r["callCreatedAt"] for r in rows) >= "2026-10-28"
 
 
-def cursor_of(stream: str) -> str:
-    return {
-        "amigo_calls": "started_at",
-        "amigo_recording_metadata": "call_started_at",
-        "amigo_recording_urls": "call_started_at",
-        "bird_recordings": "createdAt",
-        "bota_recordings": "created_at",
-        "bota_transcriptions": "recording_created_at",
-        "quo_calls": "createdAt",
-        "quo_call_recordings": "callCreatedAt",
-        "quo_call_transcripts": "callCreatedAt",
-        "tether_calls": "createdAt",
-        "tether_call_recordings": "callCreatedAt",
-    }[stream]
-
-
 def recent(row: Row, stream: str) -> bool:
-    time = str(row.get(cursor_of(stream)) or "1970-01-01T00:00:00Z")
+    time = str(row.get(CURSORS[stream]) or "1970-01-01T00:00:00Z")
     moment = datetime.fromisoformat(time.replace("Z", "+00:00"))
     return moment > NOW - LOOKBACK + timedelta(hours=1)
 
 
 def is_final(row: Row, stream: str) -> bool:
-    if stream.startswith("amigo"):
-        return True
-    if stream == "tether_call_recordings":
-        return row.get("transcriptionText") is not None
-    return row.get("status") in ("completed", "failed", "deleted")
+    return bool(EXAMPLES[provider_of(stream)].final[stream]({"row": row}))
 
 
 def details_asked(sandbox: Sandbox, stream: str) -> int:
-    return sum(bool(re.search(DETAILS[stream], r.path)) for r in sandbox.requests)
+    """How many requests the stream has made about single rows."""
+    path = re.sub(r"\{[^}]*\}", "[^/]+", ALL_STREAMS[stream].operation.template)
+    return sum(bool(re.fullmatch(path, r.path)) for r in sandbox.requests)
 
 
 def start_in(query: Any) -> str:

@@ -11,10 +11,23 @@ from typing import Any
 import pytest
 
 from integration_tests.conftest import NOW, Program
-from integration_tests.syncing import PRIMARY_KEYS, STREAMS, Row, as_delivered, keys, sandbox_config
+from integration_tests.syncing import (
+    ALL_STREAMS,
+    CURSORS,
+    DETAILS,
+    LISTS,
+    PRIMARY_KEYS,
+    PROVIDERS,
+    STREAMS,
+    Row,
+    as_delivered,
+    keys,
+    sandbox_config,
+    with_ids,
+)
 from sandbox import Sandbox
 from sandbox.providers.quo import Quo
-from unit_tests.harness import ID_LISTS, Connector, Output, without_nulls
+from unit_tests.harness import Connector, Output, without_nulls
 
 INJECTED_FROM_THE_LIST = {"call_started_at", "callCreatedAt"}
 
@@ -75,37 +88,28 @@ def test_listing(world: Sandbox, connector: Connector) -> None:
     assert all(output.records(stream) for stream in STREAMS)
 
 
-# With ids only the get endpoints that the providers document are asked.
-DOCUMENTED_GETS = re.compile(
-    r"""/workspaces/[^/]+/recordings/[^/]+
-    | /v1/[^/]+/recordings/CA[^/]+/(metadata|urls)
-    | /v1/call-(recordings|transcripts)/AC[^/]+
-    | /v1/recordings/rec_[^/]+ | /v1/transcriptions/txn_[^/]+
-    | /api/calls/[^/]+/recording
-    """,
-    re.VERBOSE,
-)
-IDS = {
-    "bird": "bird_recordings",
-    "amigo": "amigo_recording_urls",
-    "quo": "quo_calls",
-    "bota": "bota_recordings",
-    "tether": "tether_calls",
-}
-BY_ID = [s for s in STREAMS if s not in ("bird_transcriptions", *(f"{p}_calls" for p in IDS))]
+BY_ID = [
+    stream.name
+    for provider in PROVIDERS.values()
+    if provider.ids
+    for stream in provider.offered({provider.ids.key: ["x"]})
+    if not stream.file
+]
 
 
-def with_ids(sandbox: Sandbox) -> Row:
-    """A config that lists every id that the sandbox has."""
-    config = sandbox_config(sandbox)
-    for provider, stream in IDS.items():
-        position = 1 if stream == "amigo_calls" else 0
-        config[provider][ID_LISTS[provider]] = [key[position] for key in sandbox.truth(stream)]
-    return config
+def get_endpoints() -> set[str]:
+    """The paths that ask about one recording or call, with {} for what is different in each; those alone are asked."""
+    operations = [ALL_STREAMS[name].operation for name in DETAILS]
+    operations += [stream.by_id for stream in ALL_STREAMS.values() if stream.by_id]
+    return {re.sub(r"\{[^}]*\}", "{}", operation.template) for operation in operations}
+
+
+def is_of(path: str, template: str) -> bool:
+    return bool(re.fullmatch(re.escape(template).replace(r"\{\}", "[^/]+"), path))
 
 
 def test_ids(world: Sandbox, connector: Connector) -> None:
-    """The same rows as from the listing, by the documented get endpoints alone, each asked once."""
+    """The same rows as from the listing, by the get endpoints alone, each asked once."""
     config = with_ids(world)
     assert sorted(connector.discover(config).tables) == sorted(BY_ID)
     world.clear_requests()
@@ -114,7 +118,7 @@ def test_ids(world: Sandbox, connector: Connector) -> None:
 
     assert_truth(output, world, BY_ID, listed=False)
     asked = Counter((request.method, request.path) for request in world.requests)
-    assert all(method == "GET" and DOCUMENTED_GETS.fullmatch(path) for method, path in asked)
+    assert all(method == "GET" and any(is_of(path, known) for known in get_endpoints()) for method, path in asked)
     # Bota's recordings are asked for by both of its streams; nothing else twice.
     assert {path for (_, path), times in asked.items() if times > 1} <= {
         f"/v1/recordings/{key[0]}" for key in world.truth("bota_recordings")
@@ -149,13 +153,7 @@ def test_no_request_carries_a_template_or_an_unquoted_token(
 def test_dates_cut_out_exactly_their_part(still_sandbox: Sandbox, connector: Connector, still_config: Row) -> None:
     """start_date is inclusive, end_date is not, whatever the provider's own filters are."""
     start, end = "2024-09-01T00:00:00Z", "2024-10-15T12:34:56.789000Z"
-    fields = {
-        "bird_recordings": "createdAt",
-        "amigo_calls": "started_at",
-        "quo_calls": "createdAt",
-        "bota_recordings": "created_at",
-        "tether_calls": "createdAt",
-    }
+    fields = {stream: CURSORS[stream] for stream in LISTS if stream != "bird_transcriptions"}
 
     output = connector.read({**still_config, "start_date": start, "end_date": end}, *fields)
 

@@ -17,19 +17,8 @@ from typing import Any
 
 import pytest
 
-from integration_tests.recording import (
-    ALL_OF_IT,
-    Part,
-    Table,
-    chain,
-    interrupted,
-    pages,
-    playing,
-    read_again,
-    requests_of,
-    resumed,
-    rounds,
-)
+from integration_tests.playing import ALL_OF_IT, Part, chain, interrupted, playing, resumed, rounds
+from integration_tests.recording import Table, pages, read_again, requests_of
 from integration_tests.syncing import Row
 
 RECORDED: Row = json.loads((Path(__file__).parent / "recorded" / "syncs.json").read_text("utf-8"))

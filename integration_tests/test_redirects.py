@@ -12,18 +12,13 @@ import pytest
 from integration_tests.conftest import NOW
 from integration_tests.syncing import Row, sandbox_config
 from sandbox import Sandbox
-from unit_tests.harness import ID_LISTS, Connector, Output
+from unit_tests.examples import DETAILS, ID_LISTS, LISTS, first_of_each
+from unit_tests.harness import Connector, Output
 
 STATUSES = [301, 302, 303, 307, 308]
-LISTINGS = ["bird_recordings", "amigo_calls", "quo_calls", "bota_recordings", "tether_calls"]
+LISTINGS = [case.stream for case in first_of_each(LISTS)]
 # A request by id per provider; the ids are made up, as nobody answers.
-BY_ID = {
-    "bird_recordings": "8bc02f53-87ac-48d2-b4fd-c2cf856a305f",
-    "amigo_recording_metadata": "CA00000000000000000000000000000000",
-    "quo_call_recordings": "AC00000000000000000000000000000000",
-    "bota_recordings": "rec_1",
-    "tether_call_recordings": "c1",
-}
+BY_ID = {case.stream: case for case in first_of_each(DETAILS)}
 
 
 class OtherHost:
@@ -108,9 +103,8 @@ def test_the_listings(status: int, redirecting: Sandbox, other: OtherHost, conne
 def test_the_requests_by_id(status: int, redirecting: Sandbox, other: OtherHost, connector: Connector) -> None:
     """Bird documents a 307 to the signed media address here -> not followed with the credential either."""
     config = sandbox_config(redirecting)
-    for stream, one in BY_ID.items():
-        provider = stream.split("_")[0]
-        config[provider][ID_LISTS[provider]] = [one]
+    for case in BY_ID.values():
+        config[case.provider][ID_LISTS[case.provider]] = [case.by_id]
     redirecting.fault("*", "", status=status, headers={"Location": other.address})
 
     output = connector.read(config, *BY_ID)

@@ -68,8 +68,9 @@ def build(checkout: Path, output: Path) -> tuple[Path, Path]:
 
 
 def check_contents(checkout: Path, sdist: Path, wheel: Path) -> None:
-    """The package as a whole, and nothing but it in the wheel."""
-    package = {str(file.relative_to(checkout)) for file in (checkout / NAME).rglob("*") if file.is_file()}
+    """The package as a whole, without what only its tests read, and nothing but it in the wheel."""
+    files = [file for file in (checkout / NAME).rglob("*") if file.is_file() and file.name != "example.yaml"]
+    package = {str(file.relative_to(checkout)) for file in files}
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = {name for name in archive.namelist() if ".dist-info/" not in name}
     with tarfile.open(sdist) as tar:
@@ -77,7 +78,7 @@ def check_contents(checkout: Path, sdist: Path, wheel: Path) -> None:
     _same(in_wheel, package, "the wheel")
     missing = (package | {"LICENSE", "README.md", "setup.py", "pyproject.toml"}) - in_sdist
     _fail_if(missing, "not in the sdist")
-    _fail_if({n for n in in_sdist if re.match(r"secrets/|demo/|.*\.env$", n)}, "in the sdist")
+    _fail_if({n for n in in_sdist if re.match(r"secrets/|demo/|.*(\.env|/example\.yaml)$", n)}, "in the sdist")
     say(f"{len(in_wheel)} files in the wheel: all of the package, and nothing else")
 
 

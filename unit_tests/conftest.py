@@ -16,13 +16,13 @@ import requests_mock
 
 from source_recordings.http import waits
 from source_recordings.http.pace import Pace
-from unit_tests.harness import HEADERS, TETHER, Connector
+from unit_tests.examples import EXAMPLES
+from unit_tests.harness import Connector
 
+# What each provider's host gets. One that takes a login too gets tokens that only its tests know.
 HOSTS = {
-    "api.bird.com": HEADERS["bird"],
-    "api.platform.amigo.ai": HEADERS["amigo"],
-    "api.quo.com": HEADERS["quo"],
-    "api.bota.dev": HEADERS["bota"],
+    urlsplit(example.base_url).hostname: example.header if len(example.provider.auth) == 1 else None
+    for example in EXAMPLES.values()
 }
 
 
@@ -56,10 +56,9 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[requests_mock.Mocker]:
         assert request.timeout == (10, 60), "a request without a time-out hangs for ever"
         sent = request.headers.get("Authorization")
         host = urlsplit(request.url).hostname
-        expected = HOSTS.get(host or "")
-        if expected is not None:
+        if expected := HOSTS.get(host):
             assert sent == expected, f"wrong credential for {host}"
-        elif host not in (urlsplit(TETHER).hostname, "other.example.com"):
+        elif host not in (*HOSTS, "other.example.com"):
             assert sent is None, f"a credential went to {host}"
 
 

@@ -1,4 +1,4 @@
-"""Runs the connector's commands inside the test process, and describes one request of each kind per provider."""
+"""Runs the connector's commands inside the test process."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping
-from copy import deepcopy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,59 +18,14 @@ from source_recordings.run import run
 
 Row = dict[str, Any]
 
-START, END = "2024-03-01T00:00:00Z", "2024-03-08T00:00:00Z"
 CREATED = "2024-03-02T10:00:00.000Z"
-WORKSPACE = "8bc02f53-87ac-48d2-b4fd-c2cf856a305f"
-
-BIRD = "https://api.bird.com"
-AMIGO = "https://api.platform.amigo.ai"
-QUO = "https://api.quo.com"
-BOTA = "https://api.bota.dev"
-TETHER = "https://tether.example.com"
-
 PASSWORD = 'pa"ss\\wörd ✓&='
-SECRETS = {
-    "bird": "bird-SECRET-key",
-    "amigo": "amigo-SECRET-key",
-    "quo": "quo-SECRET-key",
-    "bota": "sk_live_SECRET",
-    "tether": "tether.SECRET.token",
-}
-SECTIONS: dict[str, Row] = {
-    "bird": {"access_key": SECRETS["bird"], "workspace_id": WORKSPACE},
-    "amigo": {"api_key": SECRETS["amigo"], "workspace_id": WORKSPACE},
-    "quo": {"api_key": SECRETS["quo"]},
-    "bota": {"api_key": SECRETS["bota"]},
-    "tether": {"base_url": TETHER, "credentials": {"auth_type": "token", "access_token": SECRETS["tether"]}},
-}
 LOGIN = {"auth_type": "login", "email": "reader@example.com", "password": PASSWORD}
-HEADERS = {
-    "bird": f"AccessKey {SECRETS['bird']}",
-    "amigo": f"Bearer {SECRETS['amigo']}",
-    "quo": SECRETS["quo"],
-    "bota": f"Bearer {SECRETS['bota']}",
-    "tether": f"Bearer {SECRETS['tether']}",
-}
-ID_LISTS = {
-    "bird": "recording_ids",
-    "amigo": "call_sids",
-    "quo": "call_ids",
-    "bota": "recording_ids",
-    "tether": "call_ids",
-}
 
 
 def without_nulls(row: Row) -> Row:
     """The row as it comes out: the protocol's serializer leaves out nulls at the top level."""
     return {key: value for key, value in row.items() if value is not None}
-
-
-def config(*providers: str, **sections: Row) -> Row:
-    """A config of these providers over one week; `sections` adds keys to a provider's section."""
-    found: Row = {"start_date": START, "end_date": END}
-    for name in dict.fromkeys((*providers, *sections)):
-        found[name] = {**deepcopy(SECTIONS[name]), **sections.get(name, {})}
-    return found
 
 
 def catalog(streams: Iterable[str], sync_mode: str = "full_refresh") -> Row:
@@ -246,117 +200,3 @@ class Connector:
         if state is not None:
             arguments += ["--state", self.file("state.json", state)]
         return self.command("read", *arguments)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One kind of request: the stream that makes it, its address and a good answer with one record."""
-
-    provider: str
-    stream: str
-    url: str
-    answer: Mapping[str, Any]
-    by_id: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.stream}{'-by-id' if self.by_id else ''}"
-
-    @property
-    def config(self) -> Row:
-        keys = {ID_LISTS[self.provider]: [self.by_id]} if self.by_id else {}
-        return config(**{self.provider: keys})
-
-
-LISTS = [
-    Case(
-        "bird",
-        "bird_recordings",
-        f"{BIRD}/workspaces/{WORKSPACE}/recordings",
-        {"results": [{"id": "r1", "createdAt": CREATED}]},
-    ),
-    Case(
-        "bird",
-        "bird_transcriptions",
-        f"{BIRD}/workspaces/{WORKSPACE}/transcriptions",
-        {"results": [{"id": "t1", "updatedAt": CREATED}]},
-    ),
-    Case(
-        "amigo",
-        "amigo_calls",
-        f"{AMIGO}/v1/{WORKSPACE}/calls",
-        {
-            "items": [{"entity_id": "e1", "call_sid": "CA1", "started_at": CREATED}],
-            "total": 1,
-            "has_more": False,
-            "continuation_token": None,
-        },
-    ),
-    Case("quo", "quo_calls", f"{QUO}/calls", {"data": [{"id": "AC1", "createdAt": CREATED}], "nextCursor": None}),
-    Case(
-        "bota",
-        "bota_recordings",
-        f"{BOTA}/v1/recordings",
-        {"data": [{"id": "rec_1", "created_at": CREATED}], "has_more": False},
-    ),
-    Case(
-        "tether",
-        "tether_calls",
-        f"{TETHER}/api/calls/history",
-        {"success": True, "calls": [{"callId": "c1", "createdAt": CREATED}], "total": 1},
-    ),
-]
-DETAILS = [
-    Case(
-        "bird",
-        "bird_recordings",
-        f"{BIRD}/workspaces/{WORKSPACE}/recordings/r1",
-        {"id": "r1", "createdAt": CREATED},
-        by_id="r1",
-    ),
-    Case(
-        "amigo",
-        "amigo_recording_metadata",
-        f"{AMIGO}/v1/{WORKSPACE}/recordings/CA1/metadata",
-        {"call_sid": "CA1", "workspace_id": WORKSPACE},
-        by_id="CA1",
-    ),
-    Case(
-        "amigo",
-        "amigo_recording_urls",
-        f"{AMIGO}/v1/{WORKSPACE}/recordings/CA1/urls",
-        {"call_sid": "CA1", "status": "available", "inbound_url": None},
-        by_id="CA1",
-    ),
-    Case(
-        "quo",
-        "quo_call_recordings",
-        f"{QUO}/v1/call-recordings/AC1",
-        {"data": [{"id": "CR1", "status": "completed"}]},
-        by_id="AC1",
-    ),
-    Case(
-        "quo",
-        "quo_call_transcripts",
-        f"{QUO}/v1/call-transcripts/AC1",
-        {"data": {"callId": "AC1", "status": "completed"}},
-        by_id="AC1",
-    ),
-    Case(
-        "bota", "bota_recordings", f"{BOTA}/v1/recordings/rec_1", {"id": "rec_1", "created_at": CREATED}, by_id="rec_1"
-    ),
-    Case(
-        "tether",
-        "tether_call_recordings",
-        f"{TETHER}/api/calls/c1/recording",
-        {"success": True, "recordingId": "x1"},
-        by_id="c1",
-    ),
-]
-CASES = LISTS + DETAILS
-STREAMS = {
-    "bird": ["bird_recordings", "bird_transcriptions"],
-    "amigo": ["amigo_calls", "amigo_recording_metadata", "amigo_recording_urls"],
-    "quo": ["quo_calls", "quo_call_recordings", "quo_call_transcripts"],
-    "bota": ["bota_recordings", "bota_transcriptions"],
-    "tether": ["tether_calls", "tether_call_recordings"],
-}

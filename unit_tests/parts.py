@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import Any
 
+from source_recordings.errors import UserError
 from source_recordings.expressions import compile_expression, compile_path
 from source_recordings.http.answers import Reply
 from source_recordings.http.asking import Asking, Endpoint
@@ -76,3 +79,21 @@ def some_pools(workers: int = 4) -> Iterator[Pools]:
         yield pools
     finally:
         pools.close()
+
+
+def config_error() -> UserError:
+    return UserError("no")
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    end = monotonic() + 10
+    while not condition() and monotonic() < end:
+        sleep(0.002)
+    return condition()
+
+
+def waited(event: threading.Event) -> None:
+    event.wait(10)
+
+
+GOOD = Reply(200, {}, b"{}")

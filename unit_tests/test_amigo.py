@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import requests_mock
 
-from unit_tests.harness import AMIGO, CREATED, WORKSPACE, Connector, Row, config
+from unit_tests.examples import base_url, config, section
+from unit_tests.harness import CREATED, Connector, Row
+
+AMIGO = base_url("amigo")
+WORKSPACE = section("amigo")["workspace_id"]
 
 CALLS = f"{AMIGO}/v1/{WORKSPACE}/calls"
 RECORDINGS = f"{AMIGO}/v1/{WORKSPACE}/recordings"

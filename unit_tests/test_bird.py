@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import requests_mock
 
-from unit_tests.harness import BIRD, CREATED, END, START, WORKSPACE, Connector, config
+from unit_tests.examples import END, START, base_url, config, section
+from unit_tests.harness import CREATED, Connector
+
+BIRD = base_url("bird")
+WORKSPACE = section("bird")["workspace_id"]
 
 RECORDINGS = f"{BIRD}/workspaces/{WORKSPACE}/recordings"
 TRANSCRIPTIONS = f"{BIRD}/workspaces/{WORKSPACE}/transcriptions"

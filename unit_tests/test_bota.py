@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import requests_mock
 
-from unit_tests.harness import BOTA, CREATED, Connector, Row, config, without_nulls
+from unit_tests.examples import base_url, config
+from unit_tests.harness import CREATED, Connector, Row, without_nulls
+
+BOTA = base_url("bota")
 
 RECORDINGS = f"{BOTA}/v1/recordings"
 TRANSCRIPTIONS = f"{BOTA}/v1/transcriptions"

@@ -27,7 +27,7 @@ from source_recordings.reading.windows import Interval, Slice, Windows
 from source_recordings.tally import Tally
 from source_recordings.times import NO_TIME, iso, microseconds
 from unit_tests.parts import Answering, a_client, a_provider, some_pools
-from unit_tests.test_windows import BEGINNING, EXACT, a_stream
+from unit_tests.windows import BEGINNING, EXACT, a_stream
 
 START, END = BEGINNING, BEGINNING + timedelta(hours=10)
 WINDOW = Slice(START, END)

@@ -9,7 +9,8 @@ import pytest
 import requests
 import requests_mock
 
-from unit_tests.harness import LOGIN, SECTIONS, Connector, Row
+from unit_tests.examples import EXAMPLES
+from unit_tests.harness import LOGIN, Connector, Row
 
 VALUE = "S3CRET-or-private-value"
 
@@ -20,15 +21,15 @@ def quo(**more: Any) -> Row:
 
 def section(name: str, **changes: Any) -> Row:
     """A config of one provider with keys changed, or taken away by None."""
-    keys = {**SECTIONS[name], **changes}
+    keys = {**EXAMPLES[name].section, **changes}
     return {name: {key: value for key, value in keys.items() if value is not None}}
 
 
 WRONG: dict[str, tuple[Row, str]] = {
     "nothing at all": ({}, "No provider"),
     "only dates": ({"start_date": "2024-01-01T00:00:00Z"}, "No provider"),
-    "all disabled": ({name: {"connection": "disabled"} for name in SECTIONS}, "No provider"),
-    "all null": (dict.fromkeys(SECTIONS), "No provider"),
+    "all disabled": ({name: {"connection": "disabled"} for name in EXAMPLES}, "No provider"),
+    "all null": (dict.fromkeys(EXAMPLES), "No provider"),
     # Sections
     "section is text": ({"quo": VALUE}, "`quo`"),
     "section is a list": ({"quo": [VALUE]}, "`quo`"),
@@ -188,7 +189,7 @@ RIGHT: dict[str, Row] = {
     "the shortest": {"quo": {"api_key": "x"}},
     "enabled in so many words": {"quo": {"connection": "enabled", "api_key": "x"}},
     "what the form sends": {
-        **{name: {"connection": "disabled"} for name in SECTIONS},
+        **{name: {"connection": "disabled"} for name in EXAMPLES},
         "quo": {"connection": "enabled", "api_key": "x"},
         "lookback_days": 3,
         "num_workers": 16,
@@ -252,9 +253,9 @@ def test_an_unknown_key_is_told(name: str, connector: Connector) -> None:
     assert output.logs("WARN") == [message]
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_one_provider_is_enough(name: str, connector: Connector) -> None:
-    output = connector.discover({name: SECTIONS[name]})
+    output = connector.discover({name: EXAMPLES[name].section})
 
     assert output.tables
     assert all(stream.startswith(f"{name}_") for stream in output.tables)

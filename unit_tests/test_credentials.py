@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,21 +16,21 @@ import requests
 import requests_mock
 from airbyte_cdk.logger import PRINT_BUFFER
 
-from unit_tests.harness import (
+from unit_tests.examples import (
     CASES,
-    DETAILS,
-    HEADERS,
+    CURSOR_LISTS,
+    EXAMPLES,
     LISTS,
-    LOGIN,
-    PASSWORD,
-    SECRETS,
-    TETHER,
     Case,
-    Connector,
-    Row,
-    catalog,
+    a_detail,
+    a_list,
+    base_url,
     config,
+    first_of_each,
 )
+from unit_tests.harness import LOGIN, PASSWORD, Connector, Row, catalog
+
+TETHER = base_url("tether")
 
 OTHER = "https://evil.example.org/take"
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -37,14 +38,14 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 @every_case
 def test_the_credential_is_sent_as_documented(case: Case, connector: Connector, api: requests_mock.Mocker) -> None:
-    """Bird: AccessKey <key>; Amigo, Bota and Tether: Bearer <key>; Quo: the bare key -> in Authorization, not in the URL."""
+    """Each provider has a form of its own, which its example tells -> in Authorization, not in the URL."""
     api.get(case.url, json=case.answer)
 
     connector.read(case.config, case.stream)
 
     (request,) = api.request_history
-    assert request.headers["Authorization"] == HEADERS[case.provider]
-    assert SECRETS[case.provider] not in request.url
+    assert request.headers["Authorization"] == EXAMPLES[case.provider].header
+    assert not [secret for secret in EXAMPLES[case.provider].secrets if secret in request.url]
 
 
 @pytest.mark.parametrize("case", LISTS, ids=str)
@@ -62,14 +63,14 @@ def test_links_in_an_answer_are_not_followed(case: Case, connector: Connector, a
 
 @pytest.mark.parametrize(
     ("case", "token"),
-    [(LISTS[0], "nextPageToken"), (LISTS[3], "nextCursor"), (LISTS[4], "next_cursor")],
-    ids=["bird", "quo", "bota"],
+    [(case, case.next_token) for case in first_of_each(CURSOR_LISTS)],
+    ids=[case.provider for case in first_of_each(CURSOR_LISTS)],
 )
 @pytest.mark.parametrize("value", [OTHER, "//evil.example.org", "?x=1#frag", "../../other"])
 def test_a_page_token_that_looks_like_an_address_stays_a_parameter(
     case: Case, token: str, value: str, connector: Connector, api: requests_mock.Mocker
 ) -> None:
-    more = {**case.answer, token: value, "has_more": True}
+    more = {**case.with_next(value), "has_more": True}
     api.get(case.url, [{"json": more}, {"json": case.answer}])
 
     output = connector.read(case.config, case.stream)
@@ -81,7 +82,7 @@ def test_a_page_token_that_looks_like_an_address_stays_a_parameter(
 
 def test_a_signature_in_a_redirect_is_not_logged(connector: Connector, api: requests_mock.Mocker) -> None:
     """Bird's get endpoint documents a 307 to the signed media URL -> its signature is a credential -> not logged."""
-    case = DETAILS[0]
+    case = a_detail("bird_recordings")
     signed = "https://s3.example.com/a.mp3?X-Amz-Credential=AKIA&X-Amz-Signature=0123456789abcdef"
     api.get(case.url, status_code=307, headers={"Location": signed})
 
@@ -93,7 +94,7 @@ def test_a_signature_in_a_redirect_is_not_logged(connector: Connector, api: requ
 
 def test_cookies_of_an_answer_are_not_logged(connector: Connector, api: requests_mock.Mocker) -> None:
     """A session cookie is as good as a key."""
-    case = LISTS[2]
+    case = a_list("amigo_calls")
     headers = {"Set-Cookie": "session=topsecretcookie; HttpOnly"}
     api.get(case.url, status_code=422, headers=headers, json={"detail": "x"})
 
@@ -135,8 +136,8 @@ def echo(request: Any, context: object) -> str:
 
 @pytest.mark.parametrize(
     ("case", "fault"),
-    [(LISTS[2], fault) for fault in FAULTS]
-    + [(case, f"echo {status}") for case in [LISTS[0], *LISTS[2:]] for status in (422, 500)],
+    [(a_list("amigo_calls"), fault) for fault in FAULTS]
+    + [(case, f"echo {status}") for case in first_of_each(LISTS) for status in (422, 500)],
     ids=str,
 )
 def test_keys_are_in_no_line_of_a_failing_read(
@@ -151,7 +152,7 @@ def test_keys_are_in_no_line_of_a_failing_read(
     output = connector.read(case.config, case.stream)
 
     assert output.exit_code == 1
-    for form in forms_of(SECRETS[case.provider]):
+    for form in chain.from_iterable(map(forms_of, EXAMPLES[case.provider].secrets)):
         assert form not in output.said
 
 
@@ -184,7 +185,7 @@ def test_the_token_of_a_login_is_in_no_line(status: int, connector: Connector, a
     """The JWT is not in the config, so nothing hides it by itself -> it is hidden once it is known."""
     token = "eyJhbGciOi.JIUzI1NiJ9-secret.c2ln"
     api.post(f"{TETHER}/api/auth/login", json={"token": token, "user": {}})
-    api.get(LISTS[5].url, status_code=status, text=echo)
+    api.get(a_list("tether_calls").url, status_code=status, text=echo)
 
     output = connector.read(config(tether={"credentials": LOGIN}), "tether_calls")
 
@@ -199,11 +200,11 @@ def test_debug_output_shows_no_secret(
     monkeypatch.setenv("LOG_LEVEL", "debug")
     token = "eyJhbGciOi.JIUzI1NiJ9-secret.c2ln"
     api.post(f"{TETHER}/api/auth/login", json={"token": token, "user": {}})
-    api.get(LISTS[5].url, json=LISTS[5].answer)
-    for case in LISTS[:5]:
+    for case in LISTS:
         api.get(case.url, json=case.answer)
-    settings = config("bird", "amigo", "quo", "bota", tether={"credentials": LOGIN})
-    cases = [LISTS[0], *LISTS[2:]]
+    settings = config(*EXAMPLES, tether={"credentials": LOGIN})
+    secrets = [secret for name in EXAMPLES if name != "tether" for secret in EXAMPLES[name].secrets]
+    cases = first_of_each(LISTS)
     try:
         output = connector.read(settings, *(case.stream for case in cases))
     finally:
@@ -214,7 +215,7 @@ def test_debug_output_shows_no_secret(
 
     assert output.exit_code == 0
     assert any("HTTP 200" in line for line in output.logs("DEBUG"))
-    for secret in (*list(SECRETS.values())[:4], PASSWORD, token):
+    for secret in (*secrets, PASSWORD, token):
         for form in forms_of(secret):
             assert form not in output.said, form
 
@@ -222,7 +223,7 @@ def test_debug_output_shows_no_secret(
 def test_a_key_that_no_header_can_carry_is_in_no_line(connector: Connector, api: requests_mock.Mocker) -> None:
     """A key copied with its line break -> requests refuses the header and quotes it -> not with the key in it."""
     key = "copied-SECRET-key"
-    case = LISTS[3]
+    case = a_list("quo_calls")
     api.get(case.url, json=case.answer)
 
     output = connector.read(config(quo={"api_key": f"{key}\n"}), case.stream)
@@ -245,7 +246,7 @@ def test_environment_proxies_and_netrc_do_not_replace_the_credential(
     connector.read(case.config, case.stream)
 
     (request,) = api.request_history
-    assert request.headers["Authorization"] == HEADERS[case.provider]
+    assert request.headers["Authorization"] == EXAMPLES[case.provider].header
 
 
 def test_the_harness_sees_what_is_printed() -> None:

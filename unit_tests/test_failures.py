@@ -8,23 +8,15 @@ import pytest
 import requests
 import requests_mock
 
-from unit_tests.harness import CASES, DETAILS, LISTS, Case, Connector, config
+from unit_tests.examples import CASES, DETAILS, LISTS, Case, a_detail, a_list, config, first_of_each
+from unit_tests.harness import Connector
 
 TRIES = 6
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_list = pytest.mark.parametrize("case", LISTS, ids=str)
 # A listing and a detail of each provider: what is asked of them is defined per provider, not per stream.
-SAMPLE = [LISTS[0], *LISTS[2:], DETAILS[0], DETAILS[1], DETAILS[3], *DETAILS[5:]]
+SAMPLE = first_of_each(LISTS) + first_of_each(DETAILS)
 every_kind = pytest.mark.parametrize("case", SAMPLE, ids=str)
-
-# What a person has to look at when the provider answers 401 or 403.
-KEYS = {
-    "bird": "`bird.access_key`",
-    "amigo": "`amigo.api_key`",
-    "quo": "`quo.api_key`",
-    "bota": "`bota.api_key`",
-    "tether": "`tether.credentials`",
-}
 
 
 @every_case
@@ -57,8 +49,8 @@ def test_a_rejected_credential_is_a_config_error_at_once(
     assert output.ended(case.stream) == "INCOMPLETE"
     error = output.errors[0]
     assert error["failure_type"] == "config_error"
-    assert case.provider.title() in error["message"]
-    assert KEYS[case.provider] in error["message"]
+    assert case.owner.title in error["message"]
+    assert f"`{case.key}`" in error["message"]
     assert "{{" not in error["message"]
     assert not error.get("stack_trace")
     assert "Traceback" not in " ".join(output.logs())
@@ -90,7 +82,7 @@ every_fault = pytest.mark.parametrize("fault", PASSING_FAULTS)
 
 
 @pytest.mark.parametrize("first", range(0, len(PASSING_FAULTS), 5))
-@pytest.mark.parametrize("case", [LISTS[3], DETAILS[5]], ids=str)
+@pytest.mark.parametrize("case", [a_list("quo_calls"), a_detail("bota_recordings")], ids=str)
 def test_passing_faults_cost_waits_and_nothing_else(
     case: Case, first: int, connector: Connector, api: requests_mock.Mocker, naps: list[float]
 ) -> None:
@@ -126,7 +118,7 @@ def test_a_lasting_fault_ends_the_stream_incomplete_and_says_so(
     assert output.ended(case.stream) == "INCOMPLETE"
     assert "config_error" not in {error["failure_type"] for error in output.errors}
     error = output.errors[0]
-    assert case.provider.title() in error["message"]
+    assert case.owner.title in error["message"]
     assert case.stream in error["message"]
     assert api.call_count == TRIES
     assert len(naps) == TRIES - 1
@@ -135,7 +127,7 @@ def test_a_lasting_fault_ends_the_stream_incomplete_and_says_so(
 
 @every_fault
 def test_every_lasting_fault_fails(fault: str, connector: Connector, api: requests_mock.Mocker) -> None:
-    case = LISTS[2]
+    case = a_list("amigo_calls")
     api.get(case.url, [PASSING_FAULTS[fault]])
 
     output = connector.read(case.config, case.stream)
@@ -178,7 +170,7 @@ def test_429_without_a_header_backs_off_exponentially(
 
 
 @pytest.mark.parametrize("header", ["Retry-After", None])
-@pytest.mark.parametrize("case", [LISTS[3], DETAILS[3]], ids=str)
+@pytest.mark.parametrize("case", [a_list("quo_calls"), a_detail("quo_call_recordings")], ids=str)
 def test_many_429_in_a_row_do_not_fail_the_sync(
     case: Case, header: str | None, connector: Connector, api: requests_mock.Mocker, naps: list[float]
 ) -> None:
@@ -194,7 +186,9 @@ def test_many_429_in_a_row_do_not_fail_the_sync(
 
 
 @pytest.mark.parametrize(
-    ("case", "status"), [(case, 410) for case in CASES] + [(LISTS[2], status) for status in (409, 418, 451)], ids=str
+    ("case", "status"),
+    [(case, 410) for case in CASES] + [(a_list("amigo_calls"), status) for status in (409, 418, 451)],
+    ids=str,
 )
 def test_an_undocumented_refusal_is_an_error_not_a_gap(
     case: Case, status: int, connector: Connector, api: requests_mock.Mocker
@@ -207,7 +201,7 @@ def test_an_undocumented_refusal_is_an_error_not_a_gap(
     assert output.exit_code == 1
     assert output.ended(case.stream) == "INCOMPLETE"
     assert output.errors[0]["failure_type"] == "system_error"
-    assert case.provider.title() in output.errors[0]["message"]
+    assert case.owner.title in output.errors[0]["message"]
     assert api.call_count == 1
 
 
@@ -215,29 +209,24 @@ def test_one_provider_failing_does_not_stop_the_others(connector: Connector, api
     """Contract: one provider failing does not stop the streams of another."""
     for case in LISTS:
         api.get(case.url, json=case.answer)
-    api.get(LISTS[0].url, status_code=401)
-    api.get(LISTS[4].url, status_code=500)
-    cases = [LISTS[0], *LISTS[2:]]
+    api.get(a_list("bird_recordings").url, status_code=401)
+    api.get(a_list("bota_recordings").url, status_code=500)
+    cases = first_of_each(LISTS)
 
     output = connector.read(config(*(case.provider for case in cases)), *(case.stream for case in cases))
 
     assert output.exit_code == 1
-    assert {case.stream: output.ended(case.stream) for case in cases} == {
-        "bird_recordings": "INCOMPLETE",
-        "amigo_calls": "COMPLETE",
-        "quo_calls": "COMPLETE",
-        "bota_recordings": "INCOMPLETE",
-        "tether_calls": "COMPLETE",
-    }
-    for stream in ("amigo_calls", "quo_calls", "tether_calls"):
-        assert len(output.records(stream)) == 1
+    failing = {"bird_recordings", "bota_recordings"}
+    for case in cases:
+        assert output.ended(case.stream) == ("INCOMPLETE" if case.stream in failing else "COMPLETE")
+        assert len(output.records(case.stream)) == (case.stream not in failing)
     said = " ".join(error["message"] for error in output.errors)
     assert "`bird.access_key`" in said and "bota_recordings" in said
 
 
 def test_the_last_word_is_for_a_person_too(connector: Connector, api: requests_mock.Mocker) -> None:
     """The platform shows one of the errors -> none of them may be a dump of requests, headers and traces."""
-    case = LISTS[2]
+    case = a_list("amigo_calls")
     api.get(case.url, status_code=401, json={"detail": "no"}, headers={"X-Internal": "dump"})
 
     output = connector.read(case.config, case.stream)
@@ -248,21 +237,22 @@ def test_the_last_word_is_for_a_person_too(connector: Connector, api: requests_m
         assert not error.get("stack_trace")
 
 
+WRONG_ROWS: list[Any] = [3, "text", []]
+
+
 @pytest.mark.parametrize(
-    ("case", "row"), [*((case, None) for case in LISTS), (LISTS[3], 3), (LISTS[3], "text"), (LISTS[3], [])], ids=str
+    ("case", "row"), [*((case, None) for case in LISTS), *((a_list("quo_calls"), row) for row in WRONG_ROWS)], ids=str
 )
 def test_a_row_that_is_no_object_never_kills_the_process(
     case: Case, row: Any, connector: Connector, api: requests_mock.Mocker
 ) -> None:
     """A list with a broken row in it -> the good ones come out, or the stream says that it is incomplete."""
-    answer = dict(case.answer)
-    key = next(key for key, value in answer.items() if isinstance(value, list))
-    good = answer[key][0]
-    api.get(case.url, json={**answer, key: [row, good]})
+    good = case.row
+    api.get(case.url, json=case.with_rows(row, good))
 
     output = connector.read(case.config, case.stream)
 
     assert output.statuses(case.stream), "the stream's end was never reported"
     assert output.records(case.stream) == [good] or output.exit_code == 1
     for error in output.errors[:1]:
-        assert case.provider.title() in error["message"]
+        assert case.owner.title in error["message"]

@@ -21,8 +21,15 @@ from source_recordings.reading.details import InOrder, Pools
 from source_recordings.reading.jobs import Connection, Jobs
 from source_recordings.reading.outcome import Outcome
 from source_recordings.tally import Tally
-from unit_tests.harness import AMIGO, BIRD, BOTA, CREATED, QUO, WORKSPACE, Connector, Row, config
+from unit_tests.examples import base_url, config, section
+from unit_tests.harness import CREATED, Connector, Row
 from unit_tests.parts import Answering, a_client, a_provider, operation, some_pools
+
+AMIGO = base_url("amigo")
+BIRD = base_url("bird")
+BOTA = base_url("bota")
+QUO = base_url("quo")
+WORKSPACE = section("bird")["workspace_id"]
 
 STORAGE = "https://storage.example.com/file?signature=abc%2Fd"
 BODY = b"ID3" + bytes(1000)

@@ -8,7 +8,10 @@ import pytest
 import requests
 import requests_mock
 
-from unit_tests.harness import CREATED, LOGIN, PASSWORD, TETHER, Connector, Row, config
+from unit_tests.examples import base_url, config
+from unit_tests.harness import CREATED, LOGIN, PASSWORD, Connector, Row
+
+TETHER = base_url("tether")
 
 LOGIN_URL = f"{TETHER}/api/auth/login"
 HISTORY = f"{TETHER}/api/calls/history"

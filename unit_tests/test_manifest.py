@@ -23,7 +23,8 @@ from source_recordings.manifest import build_manifest
 from source_recordings.manifest.streams import Streams
 from source_recordings.provider_yaml import load_provider, load_providers
 from source_recordings.spec import HTTPS_OR_LOOPBACK, build_spec
-from unit_tests.harness import STREAMS, Row
+from unit_tests.examples import STREAMS
+from unit_tests.harness import Row
 
 
 @pytest.fixture(scope="module")

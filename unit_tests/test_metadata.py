@@ -67,12 +67,12 @@ def test_there_is_one_licence() -> None:
 
 
 def test_suggested_streams_exist() -> None:
-    schemas = {file.stem for file in ROOT.glob("source_recordings/**/schemas/*.json")}
     suggested = DATA["suggestedStreams"]["streams"]
-    assert set(suggested) <= schemas
     assert len(suggested) == len(set(suggested))
-    for provider in provider_folders():
-        assert any(name.startswith(f"{provider.name}_") for name in suggested)
+    providers = load_providers().values()
+    assert set(suggested) <= {name for provider in providers for name in provider.streams}
+    for provider in providers:
+        assert set(suggested) & set(provider.streams), provider.name
 
 
 @pytest.mark.parametrize("provider", [folder.name for folder in provider_folders()])

@@ -16,7 +16,8 @@ from source_recordings.expressions import compile_expression
 from source_recordings.http.answers import Answer
 from source_recordings.provider import Pages
 from source_recordings.reading.pages import Walker
-from unit_tests.harness import CREATED, LISTS, Case, Connector, Row, config, without_nulls
+from unit_tests.examples import CURSOR_LISTS, OFFSET_LISTS, Case, a_list, config
+from unit_tests.harness import CREATED, Connector, Row, without_nulls
 
 PAGES = Pages(
     size_param="limit",
@@ -121,8 +122,7 @@ def test_the_first_page_is_enough_for_a_check() -> None:
     assert walk(body(2, next_cursor="a"), pages=replace(PAGES, single=True)) == [{}]
 
 
-TOKENS = {"bird": "nextPageToken", "quo": "nextCursor", "bota": "next_cursor"}
-cursor_lists = pytest.mark.parametrize("case", [LISTS[0], LISTS[1], LISTS[3], LISTS[4]], ids=str)
+cursor_lists = pytest.mark.parametrize("case", CURSOR_LISTS, ids=str)
 
 
 @cursor_lists
@@ -131,7 +131,7 @@ def test_a_repeated_cursor_ends_the_stream_incomplete(
     case: Case, cursors: str, connector: Connector, api: requests_mock.Mocker
 ) -> None:
     """A cursor that comes again, at once or after others -> no endless loop, no silent end either."""
-    pages = [{**case.answer, TOKENS[case.provider]: cursor, "has_more": True} for cursor in cursors]
+    pages = [{**case.with_next(cursor), "has_more": True} for cursor in cursors]
     api.get(case.url, [{"json": page} for page in pages])
 
     output = connector.read(case.config, case.stream)
@@ -147,7 +147,7 @@ def test_a_repeated_cursor_ends_the_stream_incomplete(
 def test_a_walk_of_many_pages_ends_and_asks_for_each_once(
     case: Case, connector: Connector, api: requests_mock.Mocker
 ) -> None:
-    pages = [{**case.answer, TOKENS[case.provider]: f"page-{number}", "has_more": True} for number in range(25)]
+    pages = [{**case.with_next(f"page-{number}"), "has_more": True} for number in range(25)]
     api.get(case.url, [*({"json": page} for page in pages), {"json": case.answer}])
 
     output = connector.read(case.config, case.stream)
@@ -157,7 +157,7 @@ def test_a_walk_of_many_pages_ends_and_asks_for_each_once(
 
 
 class ChangingList:
-    """Amigo's or Tether's list by offset; `changes` insert or remove rows after the n-th page."""
+    """A list by offset, of Amigo or Tether; `changes` insert or remove rows after the n-th page."""
 
     def __init__(self, case: Case, rows: Sequence[Row], changes: dict[int, tuple[int, int]]) -> None:
         self.case = case
@@ -166,26 +166,26 @@ class ChangingList:
         self.pages = 0
 
     def __call__(self, request: Any, context: object) -> Row:
-        offset = int(request.qs.get("offset", ["0"])[0])
-        limit = int(request.qs["limit"][0])
+        pages = self.case.of.pages
+        assert pages and pages.offset
+        offset = int(request.qs.get(pages.offset, ["0"])[0])
+        limit = int(request.qs[pages.size_param][0])
         found = self.rows[offset : offset + limit]
         total = len(self.rows)
         self.pages += 1
         inserted, removed = self.changes.get(self.pages, (0, 0))
         del self.rows[:removed]
         self.rows[:0] = [row(self.case, f"new-{self.pages}-{n}") for n in range(inserted)]
-        key = "items" if self.case.provider == "amigo" else "calls"
-        more = {"has_more": offset + limit < total, "continuation_token": None}
-        return {"success": True, key: found, "total": total, **more}
+        return self.case.with_rows(*found, total=total, has_more=offset + limit < total)
 
 
 def row(case: Case, key: str) -> Row:
-    names = {"amigo": ("entity_id", "started_at"), "tether": ("callId", "createdAt")}
-    name, time = names[case.provider]
-    return {name: key, time: CREATED}
+    (name,), window = case.of.primary_key, case.of.window
+    assert window
+    return {name: key, window.field: CREATED}
 
 
-offset_lists = pytest.mark.parametrize("case", [LISTS[2], LISTS[5]], ids=str)
+offset_lists = pytest.mark.parametrize("case", OFFSET_LISTS, ids=str)
 
 
 @offset_lists
@@ -216,7 +216,8 @@ def test_rows_that_shift_between_pages_are_neither_lost_nor_doubled(
 def test_a_quiet_list_costs_no_more_than_the_overlap(
     case: Case, connector: Connector, api: requests_mock.Mocker
 ) -> None:
-    size = 100 if case.provider == "amigo" else 50
+    assert case.of.pages
+    size = case.of.pages.size
     changing = ChangingList(case, [row(case, f"k{n}") for n in range(3 * size)], {})
     api.get(case.url, json=changing)
 
@@ -228,7 +229,7 @@ def test_a_quiet_list_costs_no_more_than_the_overlap(
 
 def test_tether_may_cut_a_page_short(connector: Connector, api: requests_mock.Mocker) -> None:
     """The maximum of `limit` is not documented -> a shorter page than asked for is not the end, `total` is."""
-    case = LISTS[5]
+    case = a_list("tether_calls")
     rows = [row(case, f"k{number}") for number in range(40)]
 
     def capped(request: Any, context: object) -> Row:
@@ -244,7 +245,7 @@ def test_tether_may_cut_a_page_short(connector: Connector, api: requests_mock.Mo
 
 def test_a_list_that_never_stands_still_ends_with_an_error(connector: Connector, api: requests_mock.Mocker) -> None:
     """Other rows on every request -> no walk can be complete -> an error after a bounded number of requests."""
-    case = LISTS[5]
+    case = a_list("tether_calls")
     count = iter(range(10**6))
 
     def restless(request: Any, context: object) -> Row:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import requests_mock
 
-from unit_tests.harness import CREATED, QUO, Connector, Row, config
+from unit_tests.examples import base_url, config
+from unit_tests.harness import CREATED, Connector, Row
+
+QUO = base_url("quo")
 
 CALLS = f"{QUO}/calls"
 RECORDINGS = f"{QUO}/v1/call-recordings"

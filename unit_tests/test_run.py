@@ -13,9 +13,10 @@ import pytest
 import requests_mock
 
 from source_recordings import run as run_module
-from unit_tests.harness import LISTS, Connector, Row, catalog, config
+from unit_tests.examples import a_list, config
+from unit_tests.harness import Connector, Row, catalog
 
-QUO = LISTS[3]
+QUO = a_list("quo_calls")
 
 
 def test_spec(connector: Connector) -> None:

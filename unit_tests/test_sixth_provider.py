@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,8 @@ import pytest
 import requests_mock
 
 from source_recordings import provider_yaml
+from source_recordings.provider_yaml import provider_folders
+from unit_tests.examples import details_of, lists_of, load_examples
 from unit_tests.harness import Connector, Row
 
 PROVIDER = """
@@ -19,7 +25,7 @@ base_url: https://other.example.com
 limit: {requests: 60, per: minute, description: Example allows 60 requests a minute.}
 auth: {type: basic, username: config.api_id, password: config.api_token}
 credential: {key: api_token, help: it must be a current token.}
-refuse: {404: There is no such account.}
+refuse: {404: Example has no such account.}
 spec:
   required: [api_id, api_token]
   properties:
@@ -64,6 +70,32 @@ QUIRKS = """
 def direction(value):
     return {1: "inbound", 2: "outbound"}.get(value)
 """
+EXAMPLE = """
+config: {api_id: me, api_token: t0ken-SECRET}
+header: Basic bWU6dDBrZW4tU0VDUkVU
+answers:
+  - stream: example_calls
+    path: /v1/calls
+    answer: {data: {calls: [{id: 7, started_at: 1709370000, answered: true}], total: 1}}
+  - stream: example_calls
+    id: "7"
+    path: /v1/calls/7
+    answer: {id: 7, started_at: 1709370000, answered: true}
+  - stream: example_transcripts
+    path: /v1/calls/7/transcription
+    answer: {transcription: {id: t7}}
+final: {example_transcripts: "true"}
+documented:
+  example_calls: {url: "https://docs.example.com/calls", properties: [id]}
+  example_transcripts: {url: "https://docs.example.com/transcripts", properties: [id]}
+"""
+WITH_A_SIXTH = """
+import pathlib, sys, pytest
+from source_recordings import provider_yaml
+provider_yaml.PROVIDERS = pathlib.Path(sys.argv[1])
+sys.exit(pytest.main(sys.argv[2:]))
+"""
+PACKAGE = Path(provider_yaml.__file__).parent
 STORAGE = "https://storage.example.org/7.mp3"
 CREATED = 1709370000  # 2024-03-02T09:00:00Z
 SECTION = {"api_id": "me", "api_token": "t0ken-SECRET"}
@@ -82,6 +114,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "schemas").mkdir(parents=True)
     (folder / "provider.yaml").write_text(PROVIDER)
     (folder / "quirks.py").write_text(QUIRKS)
+    (folder / "example.yaml").write_text(EXAMPLE)
     for name in ("example_calls", "example_transcripts", "example_files"):
         properties: Row = {"id": {"type": ["null", "integer"]}, "call_id": {}, "call_started_at": {}}
         schema = {"type": "object", "properties": properties}
@@ -175,6 +208,38 @@ def test_by_ids(connector: Connector, example: requests_mock.Mocker) -> None:
     assert [row["id"] for row in output.records("example_transcripts")] == ["t7"]
     assert len(output.records("example_files")) == 1
     assert len([r for r in example.request_history if r.url.endswith("/calls/7")]) == 1
+
+
+def test_the_general_tests_cases_are_of_it_too(folder: Path) -> None:
+    examples = load_examples(folder.parent)
+
+    assert examples["example"].lacks() == []
+    cases = lists_of(examples) + details_of(examples)
+    assert [(str(case), case.url, case.config["example"].get("call_ids")) for case in cases] == [
+        ("example_calls", "https://other.example.com/v1/calls", None),
+        ("example_calls-by-id", "https://other.example.com/v1/calls/7", ["7"]),
+    ]
+
+
+def test_the_general_tests_are_about_it_too(folder: Path, tmp_path: Path) -> None:
+    """As they are: pytest runs them with a sixth folder beside the five, and those with its name pass."""
+    for other in provider_folders(PACKAGE / "providers"):
+        shutil.copytree(other, folder.parent / other.name)
+    tests = ["failures", "check", "credentials", "folders", "config", "snapshots"]
+    arguments = [*(f"unit_tests/test_{name}.py" for name in tests), "-k", "example_ or -example or [example]"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_A_SIXTH, str(folder.parent), *arguments, "-p", "no:cacheprovider", "-v"],
+        cwd=PACKAGE.parent,
+        env={**os.environ, "AIRBYTE_STAGING_DIRECTORY": str(tmp_path / "files")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "test_a_good_answer_is_one_request_and_one_record[example_calls] PASSED" in done.stdout
+    assert "test_a_good_answer_is_one_request_and_one_record[example_calls-by-id] PASSED" in done.stdout
+    assert "test_one_small_request_is_enough[example] PASSED" in done.stdout
 
 
 @pytest.mark.parametrize(

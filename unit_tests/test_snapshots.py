@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from unit_tests.harness import ID_LISTS, SECTIONS, Connector, Row, config
+from unit_tests.examples import DETAILS, EXAMPLES, config
+from unit_tests.harness import Connector, Row
 
 Snapshot = Callable[[str, Any], None]
 
@@ -40,17 +41,22 @@ def outline(streams: dict[str, Row]) -> Row:
     }
 
 
+def with_ids() -> Row:
+    """A config in which every provider has an ID."""
+    return config() | {case.provider: dict(case.section) for case in DETAILS}
+
+
 def test_spec(connector: Connector, snapshot: Snapshot) -> None:
     snapshot("spec.json", connector.spec())
 
 
 def test_catalog(connector: Connector, snapshot: Snapshot) -> None:
-    snapshot("catalog.json", outline(connector.discover(config(*SECTIONS)).streams))
+    snapshot("catalog.json", outline(connector.discover(config(*EXAMPLES)).streams))
 
 
 def test_catalog_with_ids(connector: Connector, snapshot: Snapshot) -> None:
     """An id list leaves the streams that its get endpoints can fill, full refresh only."""
-    settings = config(**{name: {key: ["AC1"]} for name, key in ID_LISTS.items()})
+    settings = with_ids()
     streams = outline(connector.discover(settings).streams)
 
     assert {tuple(stream["sync_modes"]) for stream in streams.values()} == {("full_refresh",)}
@@ -62,8 +68,8 @@ def test_catalog_with_ids(connector: Connector, snapshot: Snapshot) -> None:
 
 def test_both_modes_have_the_same_schemas(connector: Connector) -> None:
     """Whoever adds an id list keeps the tables -> same schema, same key."""
-    listed = connector.discover(config(*SECTIONS)).streams
-    by_id = connector.discover(config(**{name: {key: ["AC1"]} for name, key in ID_LISTS.items()})).streams
+    listed = connector.discover(config(*EXAMPLES)).streams
+    by_id = connector.discover(with_ids()).streams
 
     assert set(by_id) < set(listed)
     for name, stream in by_id.items():

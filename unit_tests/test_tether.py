@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import requests_mock
 
-from unit_tests.harness import CREATED, TETHER, Connector, Row, config
+from unit_tests.examples import base_url, config
+from unit_tests.harness import CREATED, Connector, Row
+
+TETHER = base_url("tether")
 
 HISTORY = f"{TETHER}/api/calls/history"
 

@@ -1,14 +1,27 @@
-"""The five providers."""
+"""The five providers, a module each."""
 
 from __future__ import annotations
 
-from .amigo import Amigo
+from importlib import import_module
+from inspect import isabstract
+from pkgutil import iter_modules
+
 from .base import Key, Provider, RefusalError, Row, Stream
-from .bird import Bird
-from .bota import Bota
-from .quo import Quo
 from .tether import Tether
 
-PROVIDERS: tuple[type[Provider], ...] = (Bird, Amigo, Quo, Bota, Tether)
+
+def _found() -> tuple[type[Provider], ...]:
+    """By name. A new module is enough for a new provider."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    kinds = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Provider) and not isabstract(value)
+    }
+    return tuple(sorted(kinds, key=lambda kind: kind.name))
+
+
+PROVIDERS = _found()
 
 __all__ = ["PROVIDERS", "Key", "Provider", "RefusalError", "Row", "Stream", "Tether"]
