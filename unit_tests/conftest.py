@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import requests_mock
+from hypothesis import settings
 
 from source_recordings.http import waits
 from source_recordings.http.pace import Pace
@@ -24,6 +25,10 @@ HOSTS = {
     urlsplit(example.base_url).hostname: example.header if len(example.provider.auth) == 1 else None
     for example in EXAMPLES.values()
 }
+
+# No test may fail because the machine is busy.
+settings.register_profile("source-recordings", deadline=None)
+settings.load_profile("source-recordings")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
