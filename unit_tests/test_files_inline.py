@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -77,6 +78,13 @@ def percent(text: str) -> str:
     return text.replace("%", "%25").replace("+", "%2B").replace("/", "%2f").replace("=", "%3D")
 
 
+def blanks_anywhere(audio: bytes) -> str:
+    dice, text = random.Random(len(audio)), encoded(audio)
+    for place in sorted((dice.randrange(len(text) + 1) for _ in range(len(text) // 50 + 1)), reverse=True):
+        text = text[:place] + dice.choice(" \n\t\r") + text[place:]
+    return HEAD + text
+
+
 FORMS: dict[str, Callable[[bytes], str]] = {
     "data url": data_uri,
     "DATA: capitals": lambda audio: data_uri(audio, "DATA:audio/mpeg;BASE64,"),
@@ -88,7 +96,19 @@ FORMS: dict[str, Callable[[bytes], str]] = {
     "no padding": lambda audio: HEAD + encoded(audio).rstrip("="),
     "percent-encoded": lambda audio: HEAD + percent(encoded(audio)),
     "blocks padded one by one": lambda audio: HEAD + one_by_one(audio),
+    "a blank after the comma": lambda audio: data_uri(audio, HEAD + " "),
+    "a line break in the head": lambda audio: data_uri(audio, "data:audio/mpeg;\n base64,"),
+    "all percent-encoded": lambda audio: "".join(f"%{ord(c):02x}" for c in data_uri(audio)),
+    "a percent-encoded head": lambda audio: data_uri(audio, "data:audio%2Fmpeg%3Bbase64,"),
+    "no scheme": lambda audio: data_uri(audio, "audio/mpeg;base64,"),
+    "blanks anywhere": blanks_anywhere,
     "all at once": lambda audio: HEAD + "%0A".join(percent(p) for p in cut(one_by_one(audio), 7)),
+}
+BARE_FORMS: dict[str, Callable[[bytes], str]] = {
+    "bare": encoded,
+    "bare, line breaks": lambda audio: "\n".join(cut(encoded(audio), 76)),
+    "bare, blanks": lambda audio: " ".join(cut(encoded(audio), 60)),
+    "bare, percent-encoded": lambda audio: percent(encoded(audio)),
 }
 SIZES = [1, 2, 3, 5, 7, 64, 1000, 10**9]
 
@@ -127,6 +147,23 @@ def test_the_type_is_the_one_that_is_said(staging: Staging, head: str, content_t
         "A" * (LEAST_BARE - 4),
         "https://storage.example.com/audio.mp3",
         "Not available yet, ask again",
+        "Recording not available yet",
+        "The recording was deleted because the time is over for which this workspace keeps what it has " * 4,
+        "CallRecordingNotAvailable404",
+        "recordings/2026/11/25/CA0123456789abcdef0123456789abcdef",
+        "n/a, 42xy",
+        "5/6 not ready, try later",
+        "audio/mpeg",
+        "null",
+        "data:",
+        "data:,",
+        "data:audio/mpeg;base64",
+        "@@@@",
+        HEAD + "null",
+        HEAD + "undefined",
+        HEAD + " processing\n",
+        HEAD + "N/A",
+        HEAD + "Recording not available yet",
         HEAD + "QUJDR",
         HEAD + "QUJD=",
         HEAD + "QUJDRA=",
@@ -176,6 +213,15 @@ def test_audio_over_the_limit_is_not_written_on_but_measured(staging: Staging) -
     assert parts(staging) == []
 
 
+@pytest.mark.parametrize("size", [1, 64, 10**9])
+def test_a_short_text_that_begins_as_audio_does(staging: Staging, size: int) -> None:
+    """It says itself what it is; a text of the same length that does not may be anything."""
+    audio = b"RIFF\x24\0\0\0WAVEfmt " + bytes(20)
+    assert decoded(staging, encoded(audio), size) == (audio, None)
+    with pytest.raises(NoBase64):
+        decoded(staging, encoded(audio[::-1]), size)
+
+
 # --- the answer -----------------------------------------------------------------------------
 
 
@@ -221,7 +267,13 @@ def all_escaped(text: str) -> str:
     return '"' + "".join(f"\\u{ord(letter):04x}" for letter in text) + '"'
 
 
-ESCAPES: list[Callable[[str], str]] = [json.dumps, u_escaped, all_escaped]
+def any_escape(text: str) -> str:
+    """Each letter in one of the ways in which JSON can write it."""
+    ways = {c: [json.dumps(c)[1:-1], f"\\u{ord(c):04x}", "\\/" if c == "/" else f"\\u{ord(c):04X}"] for c in set(text)}
+    return '"' + "".join(ways[c][number * 7 % 11 % 3] for number, c in enumerate(text)) + '"'
+
+
+ESCAPES: list[Callable[[str], str]] = [json.dumps, u_escaped, all_escaped, any_escape]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 7, 64, 1000, module.CHUNK])
@@ -239,6 +291,36 @@ def test_the_audio_goes_to_a_file_and_a_token_takes_its_place(
     assert found.apart.text() == row["audioData"]
     assert audio_of(found, staging, chunk) == audio
     assert audio_of(found, staging) == audio, "it can be read again"
+
+
+BODIES = int(os.environ.get("AUDIO_BODIES", "180"))
+"""How many random bodies: AUDIO_BODIES=3000 for a long look."""
+
+
+def test_random_audio_in_every_form_and_escape(staging: Staging) -> None:
+    """Up to 200 kB, through the answer and its file: the exact bytes, each time."""
+    dice = random.Random(BODIES)
+    forms = FORMS | BARE_FORMS
+    for number in range(BODIES):
+        name = list(forms)[number % len(forms)]
+        escape = ESCAPES[number // len(forms) % len(ESCAPES)]
+        # A short text that does not say what it is counts as none.
+        least = 200 if name.startswith("bare") else 0
+        audio = dice.randbytes(dice.choice((dice.randrange(least, 300), dice.randrange(least, 200_001))))
+        text = f'{{"success": true, "audioData" : {escape(forms[name](audio))}, "duration": 3}}'
+        found = reply(text.encode(), size=dice.choice((999, 10**9)))
+        assert audio_of(found, staging) == audio, (number, name)
+        assert parsed(found.body)["duration"] == 3
+
+
+@pytest.mark.parametrize("chunk", [1, 7, module.CHUNK])
+def test_a_field_of_the_same_name_elsewhere_stays_where_it_is(staging: Staging, chunk: int) -> None:
+    inner = {"audioData": "of the greeting", "a": ["}", {"audioData": "x"}], "b": '"{['}
+    row = {"greeting": inner, "audioData": data_uri(AUDIO[:700]), "after": inner}
+    found = reply(json.dumps(row).encode(), chunk=chunk)
+    assert found.apart
+    assert parsed(found.body) == {**row, "audioData": found.apart.token}
+    assert audio_of(found, staging, chunk) == AUDIO[:700]
 
 
 @settings(max_examples=100, deadline=None)
