@@ -267,7 +267,7 @@ def test_files_of_any_size(sandbox: Sandbox, staging: Path) -> None:
     sizes = {}
     for stream in FILE_KEYS:
         ids = stored_ids(sandbox, stream)[:3]
-        sizes[stream] = dict(zip(ids, (0, 300_000, 1), strict=True))
+        sizes[stream] = dict(zip(ids, (2, 300_000, 1), strict=True))
         sandbox.knobs.media_sizes.update(sizes[stream])
     result = read_all(sandbox)
     for stream in FILE_KEYS:
@@ -374,6 +374,37 @@ def test_a_body_of_the_wrong_length_is_never_stored(
         assert_whole(sandbox, staging, stream, record_of(second, stream, media_id))
         got[stream] |= set(keys(sandbox, stream, second.records(stream)))
         assert got[stream] == set(map(tuple, sandbox.truth(stream)))
+
+
+def test_an_old_file_that_fails_for_ever_costs_later_syncs_nothing_but_itself(
+    sandbox: Sandbox, staging: Path, no_waits: None
+) -> None:
+    """The state has a hole in its place: what is older and what is younger is not downloaded again."""
+    old = {stream: stored_ids(sandbox, stream)[0] for stream in FILE_KEYS}
+    inline = {row["callId"] for row in sandbox.rows("tether_call_recordings") if "audioData" in row}
+    old["tether_recording_files"] = next(i for i in stored_ids(sandbox, "tether_recording_files") if i not in inline)
+    for stream, media_id in old.items():
+        host, path = path_of(stream, media_id)
+        sandbox.fault(host, path, status=402)
+    result = read_all(sandbox)
+    assert result.failed
+    for _ in range(3):
+        sandbox.advance(timedelta(hours=1))
+        there = [r["media_path"] for r in all_stored(result)]
+        assert set(there) <= files_in(staging)
+        sandbox.clear_requests()
+        result = read_all(sandbox, result.state)
+        assert result.failed
+        for stream, media_id in old.items():
+            asked = downloads(sandbox, stream)
+            fresh = len(stored(result, stream))
+            assert [r.status for r in asked].count(200) <= fresh <= 3, stream
+            assert len(downloads(sandbox, stream, media_id)) == 1
+    sandbox.clear_faults()
+    result = read_all(sandbox, result.state)
+    assert not result.failed
+    for stream, media_id in old.items():
+        assert_whole(sandbox, staging, stream, record_of(result, stream, media_id))
 
 
 # --- addresses that have run out, files that are not there -----------------------------------

@@ -13,6 +13,7 @@ class Tally:
     def __init__(self, stream_name: str) -> None:
         self.stream_name = stream_name
         self._skips: Counter[str] = Counter()
+        self._without_file: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._lock = threading.Lock()
 
@@ -20,6 +21,11 @@ class Tally:
         """Something gave no record, for a reason that is part of the sync."""
         with self._lock:
             self._skips[reason] += 1
+
+    def without_file(self, reason: str) -> None:
+        """A record came without the file that it is about."""
+        with self._lock:
+            self._without_file[reason] += 1
 
     def warn_once(self, text: str) -> None:
         with self._lock:
@@ -29,10 +35,14 @@ class Tally:
         logger.warning("Stream %s: %s", self.stream_name, text)
 
     def log(self) -> None:
-        """One line, if anything was skipped."""
+        """A line about what was skipped, and one about files that did not come."""
         with self._lock:
-            if not self._skips:
-                return
-            listed = ", ".join(f"{n} x {reason}" for reason, n in self._skips.most_common())
-            total = sum(self._skips.values())
-        logger.info("Stream %s skipped %d without a record: %s.", self.stream_name, total, listed)
+            skips, files = self._skips.copy(), self._without_file.copy()
+        if skips:
+            logger.info("Stream %s skipped %d without a record: %s.", self.stream_name, skips.total(), _listed(skips))
+        if files:
+            logger.info("Stream %s: %d records without a file: %s.", self.stream_name, files.total(), _listed(files))
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{n} x {reason}" for reason, n in counts.most_common())
