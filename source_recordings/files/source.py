@@ -10,6 +10,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.hooks import default_hooks
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import LocationValueError
 
@@ -54,9 +56,14 @@ class BadAddress(Exception):
     """The text is no address of a host."""
 
 
-class _PlainSession(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Redirects are followed by the caller, who looks at them first."""
+def _prepared(url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
+    request = requests.PreparedRequest()
+    request.method = "GET"
+    request.prepare_url(url, None)
+    request.headers = CaseInsensitiveDict({**PLAIN, **headers})
+    request.prepare_auth(None)  # what stands in the address itself
+    request.hooks = default_hooks()
+    return request
 
 
 class Storage:
@@ -74,8 +81,7 @@ class Storage:
 
     @staticmethod
     def _session(adapter: HTTPAdapter) -> requests.Session:
-        session = _PlainSession()
-        session.trust_env = False
+        session = requests.Session()
         for scheme in ("https://", "http://"):
             session.mount(scheme, adapter)
         return session
@@ -83,11 +89,13 @@ class Storage:
     def get(self, url: str, headers: Mapping[str, str], *, neighbours: bool = False) -> requests.Response:
         """Raises Broken if there is no answer, BadAddress, or Neighbour unless `neighbours` are welcome."""
         try:
-            request = requests.Request("GET", url, headers={**PLAIN, **headers}).prepare()
+            request = _prepared(url, headers)
             asked = request.url or ""
             if not neighbours and is_neighbour(urlsplit(asked).hostname or ""):
                 raise Neighbour
-            return (self._open if neighbours else self._guarded).send(
+            session = self._open if neighbours else self._guarded
+            # The adapter itself: a session would look for cookies, redirects and settings that there are none of.
+            return session.get_adapter(asked).send(
                 request,
                 stream=True,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
