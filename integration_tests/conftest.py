@@ -9,9 +9,12 @@ from collections.abc import Generator, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from integration_tests.files.one_file import AUDIO, MP3
+from integration_tests.files.raw_host import RawHost, answer
 from integration_tests.syncing import sandbox_config
 from sandbox import Sandbox
 from unit_tests.harness import Connector, Output
@@ -56,6 +59,15 @@ def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def connector(tmp_path: Path) -> Connector:
     """The connector's commands in this process."""
     return Connector(tmp_path)
+
+
+@pytest.fixture
+def host() -> Iterator[RawHost]:
+    """Odd answers come from here; what is waited for in between is not waited for."""
+    good = {"/good": answer(AUDIO, Content_Type=MP3)}
+    backoff = patch("source_recordings.files.download.backoff", lambda _: 0.0)
+    with patch("time.sleep"), backoff, RawHost(good) as started:
+        yield started
 
 
 class Program(Connector):

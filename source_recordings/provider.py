@@ -112,6 +112,7 @@ class FileOf:
     """The file that a row names: an address in it, or an endpoint of the provider's own."""
 
     name: Expression
+    """Tells the file from every other one of the stream; may be a tuple of parts."""
     dated: Expression
     when: Expression
     each: Expression | None = None
@@ -119,6 +120,8 @@ class FileOf:
     download: Callable[[Names], str] | None = None
     media_type: Expression | None = None
     media_bytes: Expression | None = None
+    has_extension: bool = False
+    """Whether the name is a file's name, with an extension; else it is an id, whatever it looks like."""
     authorized: bool = False
     """Whether an address at the provider's own host wants the credential."""
 

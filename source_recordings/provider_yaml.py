@@ -223,6 +223,7 @@ class _Builder:
             # Of a stream with a request of its own, `each` belongs to the request.
             each=_optional(entry, "each"),
             download=compile_path(entry["download"]) if "download" in entry else None,
+            has_extension=entry.get("has_extension", False),
             authorized=entry.get("authorized", False),
             url=_optional(entry, "url"),
             media_type=_optional(entry, "media_type"),

@@ -169,7 +169,7 @@ class Sync:
             response: requests.Response | None = ask(Download(client, endpoint, Request("GET", url, headers))).value
             return response
 
-        return self._files.of(provider, stream, client.base_url, get, include_files=with_files).deliver
+        return self._files.of(provider, stream, client.base_url, get, tally, include_files=with_files).deliver
 
 
 def _window(provider: Provider, stream: Stream) -> Any:

@@ -14,6 +14,7 @@ class Tally:
         self.stream_name = stream_name
         self._listed = 0
         self._skips: Counter[str] = Counter()
+        self._without_file: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._lock = threading.Lock()
 
@@ -27,6 +28,11 @@ class Tally:
         with self._lock:
             self._skips[reason] += 1
 
+    def without_file(self, reason: str) -> None:
+        """A record came without the file that it is about."""
+        with self._lock:
+            self._without_file[reason] += 1
+
     def warn_once(self, text: str) -> None:
         with self._lock:
             if text in self._warned:
@@ -35,7 +41,7 @@ class Tally:
         logger.warning("Stream %s: %s", self.stream_name, text)
 
     def log(self, *, nothing_yet: bool = False) -> None:
-        """One line, if anything was skipped; and a warning, if neither this sync nor an earlier one has brought anything."""
+        """A line about what was skipped, one about files that did not come, and a warning if nothing has ever come."""
         if nothing_yet:
             self.warn_once(
                 f"it has brought nothing so far, in this sync or an earlier one; {self._listed:,} rows of the provider's list "
@@ -43,8 +49,12 @@ class Tally:
                 "its API. Once something comes, what was passed over is read again."
             )
         with self._lock:
-            if not self._skips:
-                return
-            listed = ", ".join(f"{n} x {reason}" for reason, n in self._skips.most_common())
-            total = sum(self._skips.values())
-        logger.info("Stream %s skipped %d without a record: %s.", self.stream_name, total, listed)
+            skips, files = self._skips.copy(), self._without_file.copy()
+        if skips:
+            logger.info("Stream %s skipped %d without a record: %s.", self.stream_name, skips.total(), _listed(skips))
+        if files:
+            logger.info("Stream %s: %d records without a file: %s.", self.stream_name, files.total(), _listed(files))
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{n} x {reason}" for reason, n in counts.most_common())

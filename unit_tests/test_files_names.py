@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from source_recordings.files.names import EXTENSIONS, media_type, relative_path, safe_segment
+from source_recordings.files.names import EXTENSIONS, joined, media_type, relative_path, safe_segment
 
 EVIL = [
     "",
@@ -59,9 +59,31 @@ def test_different_texts_are_different_names() -> None:
     assert len({safe_segment(text) for text in EVIL}) == len(EVIL)
 
 
-@pytest.mark.parametrize(
-    "text", ["5b74ee9e-9d45-473a-82cd-f1f7feea6bbd", "CA01", "med_001", "2026", "01", "a.b", "console", "x" * 100]
-)
+def test_no_two_names_differ_in_their_capitals_only() -> None:
+    texts = [*EVIL, "x1", "X1", "CA01", "ca01", "Ca01", "cA01", "CRwRV", "CRwrv", "crwrv", "_x", "_X"]
+    texts += [safe_segment(text) for text in texts]
+    assert len({safe_segment(text).lower() for text in set(texts)}) == len(set(texts))
+
+
+ORDINARY = [
+    "5b74ee9e-9d45-473a-82cd-f1f7feea6bbd",
+    "ca74ee9e-9d45-473a-82cd-f1f7feea6bbd",
+    "CA01",
+    "CA74ee9e9d45473a82cdf1f7feea6bbd-inbound",
+    "CR3f2a",
+    "AC74ee9e9d45473a82cdf1f7feea6bbd",
+    "rec_9d45473a-med_001",
+    "med_001",
+    "2026",
+    "01",
+    "a.b",
+    "console",
+    "call-1",
+    "x" * 100,
+]
+
+
+@pytest.mark.parametrize("text", ORDINARY)
 def test_an_ordinary_id_stays_as_it_is(text: str) -> None:
     assert safe_segment(text) == text
 
@@ -75,6 +97,7 @@ def test_an_ordinary_id_stays_as_it_is(text: str) -> None:
         ("r1", "application/x-new", "p/r1.bin"),
         ("r1.mp3", "audio/wav", "p/r1.mp3"),
         ("r1.WAV", None, "p/r1.wav"),
+        ("r1.jpeg", None, "p/r1.jpeg"),
         ("r1.exe", "audio/wav", "p/r1.exe.wav"),
         ("v1.2", "audio/wav", "p/v1.2.wav"),
         ("..mp3", None, f"p/{safe_segment('.')}.mp3"),
@@ -84,6 +107,17 @@ def test_an_ordinary_id_stays_as_it_is(text: str) -> None:
 )
 def test_the_extension_is_the_providers_or_that_of_the_type(name: str, content_type: str | None, expected: str) -> None:
     assert relative_path(["p", name], content_type) == expected
+
+
+def test_an_id_has_no_extension_whatever_it_looks_like() -> None:
+    assert relative_path(["p", "x"], "audio/mpeg", is_id=True) == "p/x.mp3"
+    assert relative_path(["p", "x.mp3"], "audio/mpeg", is_id=True) == "p/x.mp3.mp3"
+
+
+def test_different_parts_are_different_names() -> None:
+    parts = [("a", "b"), ("a-b", "c"), ("a", "b-c"), ("a", "b-c\0[3, 1]"), ("", "a-b-c"), ("a\0", "b"), ("a", "\0b")]
+    assert len({safe_segment(joined(part)) for part in parts}) == len(parts)
+    assert joined(("CA01", "inbound.wav")) == "CA01-inbound.wav"
 
 
 def test_folders_are_made_safe_too() -> None:
@@ -100,11 +134,15 @@ def test_folders_are_made_safe_too() -> None:
         ("application/octet-stream", None),
         ("binary/octet-stream", None),
         ("nonsense", None),
+        ("audio/mp\u00e9g", None),
+        ("audio/mpeg, audio/mpeg", "audio/mpeg"),
+        (["audio/mpeg"], None),
+        (5, None),
         ("", None),
         (None, None),
     ],
 )
-def test_a_content_type_that_says_nothing_is_none(said: str | None, expected: str | None) -> None:
+def test_a_content_type_that_says_nothing_is_none(said: object, expected: str | None) -> None:
     assert media_type(said) == expected
 
 

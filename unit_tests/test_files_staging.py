@@ -12,6 +12,7 @@ import pytest
 from airbyte_cdk import AirbyteTracedException
 from airbyte_cdk.models import FailureType
 
+from source_recordings.files import folders
 from source_recordings.files import staging as module
 from source_recordings.files.staging import PARTS, Staging, staging_directory
 
@@ -107,6 +108,83 @@ def test_a_link_that_leads_out_is_not_followed(staging: Staging, tmp_path: Path)
         part.finish("bird/x.mp3")
     assert list(outside.iterdir()) == []
     assert files(staging) == []
+
+
+@pytest.mark.parametrize("linked", ["bird", "bird/2026", "bird/2026/01", PARTS])
+@pytest.mark.parametrize("by_fd", [True, False])
+def test_no_folder_is_made_behind_a_link(
+    staging: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: str, by_fd: bool
+) -> None:
+    monkeypatch.setattr(folders, "_BY_FD", by_fd)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = staging.root / linked
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(AirbyteTracedException, match="link"), staging.part() as part:
+        part.finish("bird/2026/01/x.mp3")
+    assert list(outside.iterdir()) == []
+    assert files(staging) == []
+
+
+def test_parts_behind_a_link_are_not_swept(staging: Staging, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x.part").touch()
+    staging.root.mkdir(parents=True)
+    (staging.root / PARTS).symlink_to(outside)
+    staging.sweep()
+    assert (outside / "x.part").exists()
+
+
+def test_a_file_in_a_links_place_replaces_the_link(staging: Staging, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("mine")
+    staging.root.mkdir(parents=True)
+    (staging.root / "x.mp3").symlink_to(target)
+    with staging.part() as part:
+        part.write(b"audio")
+        part.finish("x.mp3")
+    assert target.read_text() == "mine"
+    assert not (staging.root / "x.mp3").is_symlink()
+
+
+@pytest.mark.parametrize("by_fd", [True, False])
+def test_files_and_folders_are_their_owners_alone(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, by_fd: bool
+) -> None:
+    monkeypatch.setattr(folders, "_BY_FD", by_fd)
+    before = os.umask(0)
+    try:
+        with staging.part() as part:
+            part.write(b"audio")
+            assert part._path
+            assert part._path.stat().st_mode & 0o777 == 0o600
+            final = part.finish("bird/2026/01/x.mp3")
+    finally:
+        os.umask(before)
+    assert final.stat().st_mode & 0o777 == 0o600
+    made = [staging.root, *(p for p in staging.root.rglob("*") if p.is_dir())]
+    assert len(made) == 5
+    assert {folder.stat().st_mode & 0o777 for folder in made} == {0o700}
+
+
+def test_a_staging_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    """Whoever made it may have let others in on purpose."""
+    tmp_path.chmod(0o755)
+    with Staging(tmp_path).part() as part:
+        part.finish("x.mp3")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_first_bytes_are_kept(staging: Staging) -> None:
+    with staging.part() as part:
+        part.write(b"a" * 1000)
+        part.write(memoryview(b"b" * 1000))
+        assert part.head == b"a" * 1000 + b"b" * 24
+        part.restart()
+        part.write(b"c")
+        assert part.head == b"c"
 
 
 def test_a_staging_directory_behind_a_link_is_fine(tmp_path: Path) -> None:

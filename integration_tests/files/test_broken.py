@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from integration_tests.files.audio import (
     read_all,
     record_of,
     stored,
+    stored_ids,
     youngest,
 )
 from integration_tests.syncing import FILE_KEYS, keys, sandbox_config, sync
@@ -146,3 +148,34 @@ def test_a_recording_without_an_address_is_missing(sandbox: Sandbox) -> None:
     config["quo"]["call_ids"] = ["AC1"]
     (record,) = sync(config, "quo_recording_files").records("quo_recording_files")
     assert record == {"recordingId": "CR1", "callId": "AC1", "media_status": "missing"}
+
+
+def test_an_old_file_that_fails_for_ever_costs_later_syncs_nothing_but_itself(
+    sandbox: Sandbox, staging: Path, no_waits: None
+) -> None:
+    """The state has a hole in its place: what is older and what is younger is not downloaded again."""
+    old = {stream: stored_ids(sandbox, stream)[0] for stream in FILE_KEYS}
+    inline = {row["callId"] for row in sandbox.rows("tether_call_recordings") if "audioData" in row}
+    old["tether_recording_files"] = next(i for i in stored_ids(sandbox, "tether_recording_files") if i not in inline)
+    for stream, media_id in old.items():
+        host, path = path_of(stream, media_id)
+        sandbox.fault(host, path, status=402)
+    result = read_all(sandbox)
+    assert result.failed
+    for _ in range(3):
+        sandbox.advance(timedelta(hours=1))
+        there = [r["media_path"] for r in all_stored(result)]
+        assert set(there) <= files_in(staging)
+        sandbox.clear_requests()
+        result = read_all(sandbox, result.state)
+        assert result.failed
+        for stream, media_id in old.items():
+            asked = downloads(sandbox, stream)
+            fresh = len(stored(result, stream))
+            assert [r.status for r in asked].count(200) <= fresh <= 3, stream
+            assert len(downloads(sandbox, stream, media_id)) == 1
+    sandbox.clear_faults()
+    result = read_all(sandbox, result.state)
+    assert not result.failed
+    for stream, media_id in old.items():
+        assert_whole(sandbox, staging, stream, record_of(result, stream, media_id))

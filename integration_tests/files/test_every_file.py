@@ -102,7 +102,7 @@ def test_files_of_any_size(sandbox: Sandbox, staging: Path) -> None:
     sizes = {}
     for stream in FILE_KEYS:
         ids = stored_ids(sandbox, stream)[:3]
-        sizes[stream] = dict(zip(ids, (0, 300_000, 1), strict=True))
+        sizes[stream] = dict(zip(ids, (2, 300_000, 1), strict=True))
         sandbox.knobs.media_sizes.update(sizes[stream])
     result = read_all(sandbox)
     for stream in FILE_KEYS:

@@ -1,6 +1,7 @@
 """Streams one body into a part file until it is whole."""
 
 import http.client
+import io
 import logging
 import re
 import threading
@@ -8,24 +9,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from source_recordings.errors import PassingError
+from source_recordings.files.encoded import Undecodable, encodings, unpacked
 from source_recordings.files.names import media_type
 from source_recordings.files.source import Broken, Source, backoff
 from source_recordings.files.staging import Part
 
 logger = logging.getLogger("airbyte")
 
-# What the processor keeps at hand between reading, hashing and writing it; 4 MB for 64 workers.
-CHUNK = 64 * 1024
+# So much is read before it is hashed and written. Each of the three lets other threads go on, and has to wait for them
+# before it goes on itself: many small pieces cost more than they weigh. 16 MB for 64 workers.
+CHUNK = 256 * 1024
+# So much is asked for at once: a chunked body that breaks off loses what it has of it.
+SPAN = 64 * 1024
 MAX_TRIES = 6
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _buffers = threading.local()
 
 
@@ -90,7 +97,7 @@ def _attempt(source: Source, part: Part, progress: Progress, limit: int, expecte
     resumable = part.size > 0 and progress.validator is not None
     headers = {"Range": f"bytes={part.size}-", "If-Range": progress.validator or ""} if resumable else {}
     with closing(source.open(headers)) as response:
-        if response.status_code == 416 and _content_range(response)[1] == part.size > 0:
+        if response.status_code == 416 and _ends_here(response, part, progress):
             return True  # there is nothing behind what we have
         if response.status_code == 200:
             part.restart()
@@ -122,25 +129,46 @@ def _attempt(source: Source, part: Part, progress: Progress, limit: int, expecte
 def _learn(progress: Progress, response: requests.Response) -> None:
     headers = response.headers
     progress.content_type = media_type(headers.get("Content-Type")) or progress.content_type
-    encoded = _is_encoded(response)
-    progress.validator = None if encoded else _validator(headers)
+    packed = _is_packed(response)
+    progress.validator = None if packed else _validator(headers)
     if response.status_code == 206:
         progress.total = _content_range(response)[1]
-    elif not encoded and not _is_chunked(response) and headers.get("Content-Length", "").isdigit():
-        progress.total = int(headers["Content-Length"])
+    elif not packed and not _is_chunked(response):
+        progress.total = _length(headers.get("Content-Length", "").strip())
+
+
+def _length(said: str) -> int | None:
+    """Raises Broken for what Python takes for a number and HTTP does not: nobody knows how much of the body was read."""
+    if not said or _LENGTH.fullmatch(said):
+        return int(said) if said else None
+    try:
+        read = int(said) >= 0
+    except ValueError:
+        read = False
+    if not read:
+        return None  # nor does Python: the body goes on to the end of the connection
+    raise Broken("its host named a length that is none")
 
 
 def _continues(response: requests.Response, part: Part, progress: Progress) -> bool:
-    """Whether the answer goes on where the part ends, in the same file."""
+    """Whether the answer goes on where the part ends, in the same file. Who does not say that it is the same is not believed."""
     start, total = _content_range(response)
-    etag = response.headers.get("ETag", progress.validator)
     return (
         response.status_code == 206
         and start == part.size > 0
         and total is not None
         and progress.total in (None, total)
-        and (etag == progress.validator or not (progress.validator or "").startswith('"'))
+        and progress.validator is not None
+        and progress.validator in (response.headers.get("ETag"), response.headers.get("Last-Modified"))
+        and not _is_packed(response)
     )
+
+
+def _ends_here(response: requests.Response, part: Part, progress: Progress) -> bool:
+    """Whether the host says that the part is the whole file, and has not said otherwise before."""
+    total = _content_range(response)[1]
+    etag = response.headers.get("ETag", progress.validator)
+    return total == part.size > 0 and progress.total in (None, total) and etag == progress.validator
 
 
 def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
@@ -165,42 +193,78 @@ def _validator(headers: Mapping[str, str]) -> str | None:
 
 def _date(value: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(value) if value else None
-    except ValueError:
+        date = parsedate_to_datetime(value) if value else None
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    # Without a zone, or with -0000, it is UTC all the same.
+    return date.replace(tzinfo=timezone.utc) if date and date.tzinfo is None else date
 
 
 def _is_chunked(response: requests.Response) -> bool:
     return "chunked" in response.headers.get("Transfer-Encoding", "").lower()
 
 
-def _is_encoded(response: requests.Response) -> bool:
-    return response.headers.get("Content-Encoding", "identity").lower() not in ("identity", "")
+def _is_packed(response: requests.Response) -> bool:
+    return bool(encodings(response.headers.get("Content-Encoding")))
 
 
 def _has_own_end(response: requests.Response) -> bool:
     """Whether the body said itself that it was over: its reader then fails when it breaks off before."""
-    return _is_chunked(response) or (_is_encoded(response) and response.headers.get("Content-Length", "").isdigit())
+    return _is_chunked(response) or _is_packed(response)
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes | memoryview]:
     """The body; a piece is good until the next one is asked for. Raises Broken."""
-    body = getattr(response.raw, "_fp", None)
     try:
-        if isinstance(body, http.client.HTTPResponse) and not _is_encoded(response):
-            # urllib3 would copy every byte twice; it is bypassed and only told of the end.
-            buffer = _buffer()
-            while count := body.readinto(buffer):
-                yield buffer[:count]
-            if not body.length:
-                response.raw.release_conn()
-        else:
-            while data := response.raw.read(CHUNK, decode_content=True):
-                yield data
+        raw = _raw(response)
+        names = encodings(response.headers.get("Content-Encoding"))
+        yield from unpacked(map(bytes, raw), names) if names else raw
     except TimeoutError as error:
         raise Broken("its host stopped sending") from error
+    except Undecodable as error:
+        raise Broken("what came is not whole, or not compressed as its host says") from error
     except (OSError, http.client.HTTPException, HTTPError) as error:
         raise Broken("its host broke the connection") from error
+
+
+def _raw(response: requests.Response) -> Iterator[bytes | memoryview]:
+    """The bytes as they come, none lost when it breaks off."""
+    body = getattr(response.raw, "_fp", None)
+    if not isinstance(body, http.client.HTTPResponse):
+        while data := response.raw.read(CHUNK, decode_content=False):
+            yield data
+        return
+    # urllib3 would copy every byte twice; it is bypassed and only told of the end.
+    span = SPAN
+    if not body.chunked and not body.isclosed():
+        body.fp = cast(io.BufferedReader, _OneRead(body.fp))
+        span = CHUNK
+    buffer = _buffer()
+    filled = 0
+    try:
+        while count := body.readinto(buffer[filled : filled + span]):
+            filled += count
+            if filled + SPAN > CHUNK:
+                yield buffer[:filled]
+                filled = 0
+    except (OSError, http.client.HTTPException):
+        yield buffer[:filled]
+        raise
+    if filled:
+        yield buffer[:filled]
+    if not body.length:
+        response.raw.release_conn()
+
+
+class _OneRead:
+    """A connection's buffer that hands out what is there: it would wait until all that is asked for has come."""
+
+    def __init__(self, below: io.BufferedReader) -> None:
+        self._below = below
+        self.readinto = below.readinto1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._below, name)
 
 
 def _buffer() -> memoryview:

@@ -1,27 +1,60 @@
 """A row that names a file becomes a record with the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Any
 
 from airbyte_cdk.models import AirbyteRecordMessageFileReference
 
 from source_recordings.delivery import Delivery
-from source_recordings.errors import PassingError
 from source_recordings.expressions import Names
 from source_recordings.files.download import TooLarge, download
 from source_recordings.files.inline import Inline, NoBase64
-from source_recordings.files.names import EXTENSIONS, relative_path
+from source_recordings.files.names import joined, media_type, relative_path, type_of_name
+from source_recordings.files.sniff import instead_of_media, is_textual, type_of
 from source_recordings.files.source import Api, Expired, Get, Missing, Source, Storage
 from source_recordings.files.staging import Part, Staging, staging_directory
 from source_recordings.provider import Provider, Stream
+from source_recordings.tally import Tally
 
 MEGABYTE = 1_000_000
 DEFAULT_MAX_MEGABYTES = 1000
 WITHOUT_DATE = "0000-00"
+OVER_LIMIT = "over the limit"
 
 Media = dict[str, Any]
+Stored = tuple[Media, AirbyteRecordMessageFileReference]
 Renew = Callable[[], Names | None]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the provider says of a file beforehand, as far as it can be used."""
+
+    type: str | None
+    bytes: int | None
+
+
+class NoFile(Exception):
+    """The record comes without its file: a status, and why."""
+
+    def __init__(
+        self,
+        status: str,
+        reason: str,
+        content_type: str | None = None,
+        size: int | None = None,
+        *,
+        is_strange: bool = False,
+    ) -> None:
+        """`is_strange`: nobody has said that there is no file, but what came is none."""
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+        self.content_type = content_type
+        self.size = size
+        self.is_strange = is_strange
 
 
 class Files:
@@ -33,16 +66,25 @@ class Files:
         self.slots = BoundedSemaphore(downloads)
         self.limit = int(max_megabytes or DEFAULT_MAX_MEGABYTES) * MEGABYTE
 
-    def of(self, provider: Provider, stream: Stream, base_url: str, get: Get, *, include_files: bool) -> "StreamFiles":
+    def of(
+        self, provider: Provider, stream: Stream, base_url: str, get: Get, tally: Tally, *, include_files: bool
+    ) -> "StreamFiles":
         """The files of one stream. `get` asks the provider's own host; without `include_files` records come without files."""
-        return StreamFiles(self, provider, stream, base_url, get, include_files)
+        return StreamFiles(self, provider, stream, base_url, get, tally, include_files)
 
 
 class StreamFiles:
     """Downloads the files of one stream. `deliver` may be called by many threads at once."""
 
     def __init__(
-        self, shared: Files, provider: Provider, stream: Stream, base_url: str, get: Get, include_files: bool
+        self,
+        shared: Files,
+        provider: Provider,
+        stream: Stream,
+        base_url: str,
+        get: Get,
+        tally: Tally,
+        include_files: bool,
     ) -> None:
         assert stream.file
         self._shared = shared
@@ -50,6 +92,7 @@ class StreamFiles:
         self._stream = stream
         self._file = stream.file
         self._base_url = base_url
+        self._tally = tally
         own = stream.file.download is not None or stream.file.authorized
         self._api = Api(get if own else None, base_url, provider.title)
         self._include_files = include_files
@@ -63,10 +106,15 @@ class StreamFiles:
         """
         self._shared.staging.sweep()
         data = {name: value(names) for name, value in self._stream.keep.items()}
-        media: Media = {"type": self._told(names, "media_type"), "bytes": self._told(names, "media_bytes")}
+        size = self._told(names, "media_bytes")
+        told = Told(media_type(self._told(names, "media_type")), size if type(size) is int and size >= 0 else None)
+        media: Media = {"type": told.type, "bytes": told.bytes}
         reference = None
         if self._include_files:
-            media, reference = self._media(names, renew, media["type"], media["bytes"])
+            try:
+                media, reference = self._media(names, renew, told)
+            except NoFile as error:
+                media = self._without_file(error, told)
         data |= {f"media_{name}": value for name, value in media.items()}
         return Delivery({k: v for k, v in data.items() if v is not None}, reference)
 
@@ -74,22 +122,56 @@ class StreamFiles:
         expression = getattr(self._file, field)
         return expression(names) if expression else None
 
-    def _media(
-        self, names: Names, renew: Renew, told_type: str | None, told_bytes: int | None
-    ) -> tuple[Media, AirbyteRecordMessageFileReference | None]:
+    def _without_file(self, error: NoFile, told: Told) -> Media:
+        """What the record says in the place of a file. Nothing stays out in silence."""
+        self._tally.without_file(f"{error.status} ({error.reason})")
+        if error.is_strange:
+            self._tally.warn_once(
+                f"{self._provider.title} or its storage sent {error.reason} in the place of a recording's file. Such a "
+                "file counts as missing, and is asked for again by the next syncs inside the look-back."
+            )
+        if error.status != "too_large":
+            return {"status": error.status}
+        return {"status": error.status, "type": error.content_type or told.type, "bytes": error.size}
+
+    def _media(self, names: Names, renew: Renew, told: Told) -> Stored:
         segments = self._segments(names)
-        url = self._url(names)
-        told_bytes = told_bytes if isinstance(told_bytes, int) else None
+        url = self._url(names) or self._beside(names)
         if url is None:
-            return {"status": "missing"}, None
-        if told_bytes is not None and told_bytes > self._shared.limit:
-            return {"status": "too_large", "type": told_type, "bytes": told_bytes}, None
+            raise NoFile("missing", "no address")
+        if told.bytes is not None and told.bytes > self._shared.limit:
+            raise NoFile("too_large", OVER_LIMIT, told.type, told.bytes)
+        pieces = self._inside(url, names)
+        if pieces is not None:
+            try:
+                return self._inline(pieces, segments, told)
+            except NoBase64:
+                # A word in the audio's place.
+                url = self._beside(names)
+                if url is None or self._inside(url, names) is not None:
+                    raise NoFile("missing", "text that is no base64", is_strange=True) from None
+        return self._downloaded(url, segments, told, renew)
+
+    def _inside(self, url: str, names: Names) -> Iterable[str] | None:
+        """The audio, if it is in the answer itself: in place of an address or in the answer's field for it."""
         apart = names.get("apart")
         if apart and url == apart.token:
-            return self._inline(apart.pieces(), segments, told_type)
-        if url.lstrip()[:5].lower() == "data:":
-            return self._inline([url], segments, told_type)
+            pieces: Iterable[str] = apart.pieces()
+            return pieces
+        field = self._stream.operation.apart
+        if url.lstrip()[:5].lower() == "data:" or (field and names["row"].get(field) == url):
+            return [url]
+        return None
 
+    def _inline(self, pieces: Iterable[str], segments: list[str], told: Told) -> Stored:
+        with self._shared.staging.part() as part:
+            inline = Inline(part, self._shared.limit)
+            inline.decode(pieces)
+            if inline.too_large:
+                raise NoFile("too_large", OVER_LIMIT, inline.content_type or told.type, inline.size)
+            return self._stored(part, segments, inline.content_type, told.type)
+
+    def _downloaded(self, url: str, segments: list[str], told: Told, renew: Renew) -> Stored:
         def renewed() -> str | None:
             again = renew()
             return None if again is None else self._url(again)
@@ -98,48 +180,29 @@ class StreamFiles:
         what = f"The file {'/'.join(segments[:1] + segments[-1:])}"
         try:
             with self._shared.slots, self._shared.staging.part() as part:
-                said = download(source, part, self._shared.limit, what, told_bytes)
-                return self._stored(part, segments, said or told_type)
+                said = download(source, part, self._shared.limit, what, told.bytes)
+                return self._stored(part, segments, said, told.type)
         except TooLarge as error:
-            media = {"status": "too_large", "type": error.content_type or told_type}
-            return {**media, "bytes": error.size}, None
-        except Missing:
-            return {"status": "missing"}, None
-        except Expired:
-            return {"status": "expired"}, None
+            raise NoFile("too_large", OVER_LIMIT, error.content_type, error.size) from error
+        except Missing as error:
+            raise NoFile("missing", str(error)) from error
+        except Expired as error:
+            raise NoFile("expired", "its address has run out, twice") from error
 
-    def _inline(
-        self, pieces: Any, segments: list[str], told_type: str | None
-    ) -> tuple[Media, AirbyteRecordMessageFileReference | None]:
-        with self._shared.staging.part() as part:
-            inline = Inline(part, self._shared.limit)
-            try:
-                inline.decode(pieces)
-            except NoBase64 as error:
-                raise PassingError(
-                    f"The audio that {self._provider.title} sent inside an answer is no base64.",
-                    internal_message=f"{segments[-1]}: {error}",
-                ) from error
-            if not (inline.size or inline.content_type):
-                return {"status": "missing"}, None
-            content_type = inline.content_type or told_type
-            if inline.too_large:
-                return {"status": "too_large", "type": content_type, "bytes": inline.size}, None
-            return self._stored(part, segments, content_type)
-
-    def _stored(
-        self, part: Part, segments: list[str], content_type: str | None
-    ) -> tuple[Media, AirbyteRecordMessageFileReference]:
+    def _stored(self, part: Part, segments: list[str], said: str | None, told: str | None) -> Stored:
+        """The file under its name, if it can be one. `said` is the type that its host named, `told` the provider's."""
+        named = type_of_name(segments[-1]) if self._file.has_extension else None
+        promised = told or named
+        instead = instead_of_media(part.head, part.size, said, promised)
+        if instead:
+            raise NoFile("missing", instead, is_strange=True)
+        if is_textual(said) and not is_textual(promised):
+            said = None  # it is no text
+        content_type = type_of(part.head, said, told, named)
         size, sha256 = part.size, part.sha256
-        relative = relative_path(segments, content_type)
+        relative = relative_path(segments, content_type, is_id=not self._file.has_extension)
         final = part.finish(relative)
-        media = {
-            "status": "stored",
-            "type": content_type or _type_of_name(relative),
-            "bytes": size,
-            "sha256": sha256,
-            "path": relative,
-        }
+        media = {"status": "stored", "type": content_type, "bytes": size, "sha256": sha256, "path": relative}
         reference = AirbyteRecordMessageFileReference(
             staging_file_url=str(final), source_file_relative_path=relative, file_size_bytes=size
         )
@@ -151,22 +214,14 @@ class StreamFiles:
         found = self._file.url(names) if self._file.url else None
         return found if isinstance(found, str) and found else None
 
+    def _beside(self, names: Names) -> str | None:
+        """The address that the answer names beside the audio's own field."""
+        return self._url({**names, "row": {**names["row"], self._stream.operation.apart: None}})
+
     def _segments(self, names: Names) -> list[str]:
         """Provider, year, month, name; a slash in an ID is no folder."""
         dated = self._file.dated(names)
         date = dated if isinstance(dated, str) else WITHOUT_DATE
         name = self._file.name(names)
-        return [self._provider.name, date[:4], date[5:7], "" if name is None else str(name)]
-
-
-_TYPES = {extension: content_type for content_type, extension in reversed(EXTENSIONS.items())} | {
-    "aiff": "audio/aiff",
-    "m4a": "audio/mp4",
-    "mp3": "audio/mpeg",
-    "ogg": "audio/ogg",
-    "wav": "audio/wav",
-}
-
-
-def _type_of_name(relative: str) -> str | None:
-    return _TYPES.get(relative.rpartition(".")[2])
+        parts = name if isinstance(name, tuple) else (name,)
+        return [self._provider.name, date[:4], date[5:7], joined(["" if part is None else str(part) for part in parts])]

@@ -1,6 +1,7 @@
 """Names of files that are safe on every file system, whatever ids and names a provider sends."""
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 
 MAX_LENGTH = 100
@@ -44,23 +45,57 @@ EXTENSIONS = {
 UNKNOWN = "bin"
 
 # What a host says that knows nothing about the file.
-_NO_TYPE = {"", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
+_NO_TYPE = {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
 
+_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM\d|LPT\d)(\..*)?", re.IGNORECASE | re.DOTALL)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _EXTENSION = re.compile(rf"\.({'|'.join(sorted({*EXTENSIONS.values(), 'jpeg', 'aif'}))})$", re.IGNORECASE)
+# Telephony ids begin with two capitals, the rest is in lower case: CA3f2a. A UUID may begin with the same letters.
+_CAPITALS = re.compile(r"(?:AC|CA|CR)(?=[0-9a-f]*\d)(?![0-9a-f]{6}-[0-9a-f]{4}-)")
+
+_TYPES = {extension: content_type for content_type, extension in reversed(EXTENSIONS.items())} | {
+    "aiff": "audio/aiff",
+    "m4a": "audio/mp4",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "wav": "audio/wav",
+}
 
 
-def media_type(said: str | None) -> str | None:
+def media_type(said: object) -> str | None:
     """The MIME type in a Content-Type header, without parameters; None if it says nothing."""
-    value = (said or "").partition(";")[0].strip().lower()
-    return None if value in _NO_TYPE or "/" not in value else value
+    if not isinstance(said, str):
+        return None
+    value = said.partition(";")[0].partition(",")[0].strip().lower()
+    return value if _TYPE.fullmatch(value) and value not in _NO_TYPE else None
 
 
-def relative_path(segments: list[str], content_type: str | None) -> str:
-    """A path below the staging directory, with `/`; the last segment gets an extension unless it has one."""
-    *folders, name = segments
+def type_of_name(name: str) -> str | None:
+    """The MIME type that a file's extension stands for."""
     found = _EXTENSION.search(name)
+    return _TYPES.get(found.group(1).lower()) if found else None
+
+
+def joined(parts: Sequence[str]) -> str:
+    """One name of several parts, a different one for different parts.
+
+    `a-b` and `c` must not become the file of `a` and `b-c`: where the lengths are needed to tell, they stand behind a
+    character that no file's name has.
+    """
+    name = "-".join(parts)
+    if any("-" in part for part in parts[:-1]) or "\0" in name:
+        return f"{name}\0{[len(part) for part in parts]}"
+    return name
+
+
+def relative_path(segments: Sequence[str], content_type: str | None, *, is_id: bool = False) -> str:
+    """A path below the staging directory, with `/`; the last segment gets an extension unless it has one.
+
+    An id has none, whatever it looks like: `x.mp3` must not become the file of `x`.
+    """
+    *folders, name = segments
+    found = None if is_id else _EXTENSION.search(name)
     if found:
         stem, extension = name[: found.start()], found.group(1).lower()
     else:
@@ -72,9 +107,19 @@ def safe_segment(text: str) -> str:
     """The text itself if it can be a file's name anywhere, else what is left of it and a hash of the whole."""
     safe = _UNSAFE.sub("_", text[: 2 * MAX_LENGTH])
     changed = safe != text or len(safe) > MAX_LENGTH or safe.strip(".") != safe or not safe or _RESERVED.fullmatch(safe)
-    if not changed:
+    if not changed and not safe.startswith("_") and _is_usual(safe):
         return safe
-    # Two different ids must not become one name.
+    # Two different ids must not become one name, and no id may pass for the name of another one.
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     kept = safe[: MAX_LENGTH - 2 * 6 - 2].strip(".-")
     return f"_{kept}-{digest}"
+
+
+def _is_usual(text: str) -> bool:
+    """Whether it is the one way, of all that differ in their capitals only, in which it stays as it is.
+
+    Many file systems take `X1` and `x1` for one name.
+    """
+    usual = text.lower()
+    prefix = _CAPITALS.match(usual[:2].upper() + usual[2:])
+    return text == (prefix.group() + usual[2:] if prefix else usual)

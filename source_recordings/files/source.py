@@ -4,14 +4,19 @@ import os
 import random
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.hooks import default_hooks
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
+from urllib3.exceptions import LocationValueError
 
 from source_recordings.errors import UnexpectedError
+from source_recordings.files.neighbours import GuardedAdapter, Neighbour, is_neighbour, resolves_to_neighbour
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 CONNECTIONS = 64
@@ -47,9 +52,18 @@ class Broken(Exception):
         self.wait = wait
 
 
-class _PlainSession(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Redirects are followed by the caller, who looks at them first."""
+class BadAddress(Exception):
+    """The text is no address of a host."""
+
+
+def _prepared(url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
+    request = requests.PreparedRequest()
+    request.method = "GET"
+    request.prepare_url(url, None)
+    request.headers = CaseInsensitiveDict({**PLAIN, **headers})
+    request.prepare_auth(None)  # what stands in the address itself
+    request.hooks = default_hooks()
+    return request
 
 
 class Storage:
@@ -60,28 +74,42 @@ class Storage:
     """
 
     def __init__(self, connections: int = CONNECTIONS) -> None:
-        self._session = _PlainSession()
-        self._session.trust_env = False
-        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=connections, pool_maxsize=connections))
+        self._guarded = self._session(GuardedAdapter(pool_connections=connections, pool_maxsize=connections))
+        self._open = self._session(HTTPAdapter(pool_connections=connections, pool_maxsize=connections))
+        self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         self._proxies: dict[str, dict[str, str]] = {}
 
-    def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """Raises Broken if there is no answer."""
+    @staticmethod
+    def _session(adapter: HTTPAdapter) -> requests.Session:
+        session = requests.Session()
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, adapter)
+        return session
+
+    def get(self, url: str, headers: Mapping[str, str], *, neighbours: bool = False) -> requests.Response:
+        """Raises Broken if there is no answer, BadAddress, or Neighbour unless `neighbours` are welcome."""
         try:
-            request = requests.Request("GET", url, headers={**PLAIN, **headers}).prepare()
-            return self._session.send(
+            request = _prepared(url, headers)
+            asked = request.url or ""
+            if not neighbours and is_neighbour(urlsplit(asked).hostname or ""):
+                raise Neighbour
+            session = self._open if neighbours else self._guarded
+            # The adapter itself: a session would look for cookies, redirects and settings that there are none of.
+            return session.get_adapter(asked).send(
                 request,
                 stream=True,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
-                verify=self._session.verify,
-                proxies=self._proxies_for(url),
+                verify=self._verify,
+                proxies=self._proxies_for(asked),
             )
         except requests.exceptions.SSLError as error:
             raise Broken("the TLS connection failed") from error
         except requests.exceptions.Timeout as error:
             raise Broken("no answer in time") from error
+        except (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidHeader) as error:
+            raise Broken("its host could not be reached or broke the connection") from error
+        except (requests.exceptions.InvalidURL, LocationValueError, ValueError) as error:
+            raise BadAddress from error
         except requests.exceptions.RequestException as error:
             raise Broken("its host could not be reached or broke the connection") from error
 
@@ -109,7 +137,16 @@ class Api:
 
     def is_own(self, url: str) -> bool:
         """Whether the provider's credential may go along."""
-        return self._get is not None and origin(url) == origin(self._base_url)
+        try:
+            return self._get is not None and origin(url) == origin(self._base_url)
+        except ValueError:
+            return False
+
+    @cached_property
+    def is_neighbour(self) -> bool:
+        """Whether the provider itself is next to this machine: then its files may be there, too."""
+        host = urlsplit(self._base_url).hostname or ""
+        return is_neighbour(host) or resolves_to_neighbour(host)
 
     def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """Raises Missing, or an error in words."""
@@ -121,15 +158,33 @@ class Api:
 
     def check(self, url: str) -> str:
         """The URL, if it may be asked for at all: https, or http on this machine when the provider is there too."""
-        parts = urlsplit(url)
-        if parts.scheme == "https" and parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise self.bad_address() from error
+        if parts.scheme == "https" and host:
             return url
         if parts.scheme == "http" and self._loopback and is_loopback(url):
             return url
         raise UnexpectedError(
             f"{self.vendor} gave an address that is not https for a file ({parts.scheme or 'no scheme'}, host "
-            f"{parts.hostname or 'none'}): it was not downloaded.",
+            f"{host or 'none'}): it was not downloaded.",
             internal_message="address of a file is not https",
+        )
+
+    def bad_address(self) -> UnexpectedError:
+        """Without the address: its end may be a signature."""
+        return UnexpectedError(
+            f"{self.vendor} gave an address for a file that is none: it was not downloaded.",
+            internal_message="address of a file can't be read",
+        )
+
+    def at_neighbour(self) -> UnexpectedError:
+        return UnexpectedError(
+            f"{self.vendor} gave an address for a file that only this machine and its neighbours reach (link-local, as "
+            "169.254.0.0/16): it was not asked for.",
+            internal_message="address of a file is link-local",
         )
 
 
@@ -162,7 +217,7 @@ class Source:
             wait = _retry_after(response)
             _drain(response)
             if status in REDIRECTS and location:
-                self._bare = self._api.check(urljoin(response.url or self._bare or "", location))
+                self._bare = self._api.check(self._redirected(response.url or self._bare or "", location))
             elif status in GONE or status in NOTHING:
                 raise Missing(f"HTTP {status}")
             elif is_bare and status in EXPIRED:
@@ -183,7 +238,28 @@ class Source:
             if self._api.is_own(self._url):
                 return self._api.get(self._url, headers), False
             self._bare = self._api.check(self._url)
-        return self._storage.get(self._bare, headers), True
+        try:
+            try:
+                return self._storage.get(self._bare, headers), True
+            except Neighbour:
+                if not self._api.is_neighbour:
+                    raise self._api.at_neighbour() from None
+                return self._storage.get(self._bare, headers, neighbours=True), True
+        except BadAddress as error:
+            raise self._api.bad_address() from error
+
+    def _redirected(self, url: str, location: str) -> str:
+        """Where the header leads to. Its bytes come as latin-1; what they spell is asked for byte for byte."""
+        try:
+            text = location.encode("latin-1").decode("utf-8")
+        except UnicodeEncodeError:
+            text = location
+        except UnicodeDecodeError:
+            text = "".join(c if c.isascii() else f"%{ord(c):02X}" for c in location)
+        try:
+            return urljoin(url, text)
+        except ValueError as error:
+            raise self._api.bad_address() from error
 
     def _ask_again(self) -> None:
         if self._expired_before:
@@ -218,7 +294,7 @@ def _drain(response: requests.Response) -> None:
 
 def _retry_after(response: requests.Response) -> float | None:
     value: Any = response.headers.get("Retry-After", "")
-    return float(value) if re.fullmatch(r"\d{1,4}", value) else None
+    return float(value) if re.fullmatch(r"[0-9]{1,4}", value) else None
 
 
 def backoff(tries: int) -> float:

@@ -13,6 +13,8 @@ from types import ModuleType
 
 from source_recordings.cdk import get_files_directory
 from source_recordings.errors import UserError
+from source_recordings.files.folders import OWNER_FILE, folder_of
+from source_recordings.files.sniff import HEAD
 
 fcntl: ModuleType | None
 try:
@@ -23,6 +25,7 @@ except ImportError:  # Windows, where a file that is open can't be deleted: no l
 logger = logging.getLogger("airbyte")
 
 PARTS = ".parts"
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 STAGING_DIRECTORY = "AIRBYTE_STAGING_DIRECTORY"
 
 
@@ -35,7 +38,8 @@ class Staging:
     """Makes parts, and removes those that a killed process has left behind.
 
     A part is locked as long as its process lives, so that syncs that share the directory keep their hands off each
-    other's.
+    other's. What it makes is its owner's alone: recordings of calls are nobody else's business on a shared machine. The
+    platform's containers, which take the files over, run as the same user.
     """
 
     def __init__(self, root: Path) -> None:
@@ -53,19 +57,18 @@ class Staging:
                 logger.warning(
                     "Files go to %s. %s names another directory, one that stays.", self.root, STAGING_DIRECTORY
                 )
-            for path in (self.root / PARTS).glob("*.part"):
+            folder = self.root / PARTS
+            for path in () if folder.is_symlink() else folder.glob("*.part"):
                 with suppress(OSError):
                     _remove_unless_locked(path)
 
     def part(self) -> "Part":
         """A new, empty part."""
         self.sweep()
-        folder = self.root / PARTS
-        with _disk_errors(self.root):
-            folder.mkdir(parents=True, exist_ok=True)
+        with _disk_errors(self.root), folder_of(self.root, [PARTS]) as folder:
             while True:
-                path = folder / f"{secrets.token_hex(12)}.part"
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+                path = self.root / PARTS / f"{secrets.token_hex(12)}.part"
+                fd = os.open(folder.name_of(path), _NEW, OWNER_FILE, dir_fd=folder.fd)
                 if _lock(fd) and os.fstat(fd).st_nlink:
                     return Part(self.root, path, fd)
                 os.close(fd)  # another process swept it between the two calls
@@ -79,6 +82,8 @@ class Part:
         self._path: Path | None = path
         self._fd = fd
         self.size = 0
+        self.head = b""
+        """The first bytes."""
         self._hash = hashlib.sha256()
 
     def __enter__(self) -> "Part":
@@ -92,6 +97,8 @@ class Part:
         return self._hash.hexdigest()
 
     def write(self, data: bytes | memoryview) -> None:
+        if self.size < HEAD:
+            self.head += bytes(data[: HEAD - self.size])
         self._hash.update(data)
         rest = memoryview(data)
         with _disk_errors(self._root):
@@ -107,6 +114,7 @@ class Part:
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
         self.size = 0
+        self.head = b""
         self._hash = hashlib.sha256()
 
     def finish(self, relative: str) -> Path:
@@ -117,15 +125,12 @@ class Part:
         hash tells a file that a power cut has damaged.
         """
         assert self._path is not None
-        final = self._root.joinpath(*relative.split("/"))
-        with _disk_errors(self._root):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            root = os.path.realpath(self._root)
-            if os.path.commonpath([root, os.path.realpath(final.parent)]) != root:
-                raise OSError(errno.EXDEV, "a link leads out of the staging directory")
+        *folders, name = relative.split("/")
+        final = self._root.joinpath(*folders, name)
+        with _disk_errors(self._root), folder_of(self._root, folders) as folder:
             if fcntl is None:
                 self._release()
-            self._path.replace(final)
+            os.replace(self._path, folder.name_of(final), dst_dir_fd=folder.fd)
         self._path = None
         self.close()
         return final
@@ -162,7 +167,7 @@ def _remove_unless_locked(path: Path) -> None:
     if fcntl is None:
         path.unlink()
         return
-    fd = os.open(path, os.O_RDWR)
+    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
@@ -177,7 +182,7 @@ def _disk_errors(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = "is full" if full else f"can't be written ({os.strerror(error.errno or 0)})"
+        what = "is full" if full else f"can't be written ({error.strerror})"
         todo = (
             "Free some space or mount a larger volume"
             if full

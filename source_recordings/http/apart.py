@@ -16,6 +16,7 @@ CHUNK = 64 * 1024
 
 # Inside a JSON string every quotation mark has a backslash before it, so this is found around keys only.
 _KEY = r'[{{,\s]"{}"\s*:\s*"'
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _CONTENT = re.compile(rb'(?:[^"\\]+|\\.)*', re.DOTALL)
 _WHOLE_ESCAPES = re.compile(rb"(?:[^\\]+|\\u[0-9A-Fa-f]{4}|\\[^u])*", re.DOTALL)
 
@@ -71,7 +72,7 @@ def read_apart(response: requests.Response, field: str) -> Reply:
     kept: list[bytes] = []
     for piece in pieces:
         held = held + piece
-        found = key.search(held)
+        found = next((hit for hit in key.finditer(held) if _depth([*kept, held[: hit.start() + 1]]) == 1), None)
         if found:
             apart = FileApart()
             head, held = held[: found.end()], held[found.end() :]
@@ -85,6 +86,12 @@ def read_apart(response: requests.Response, field: str) -> Reply:
         held = held[keep:]
     body = b"".join([*kept, held])
     return Reply(response.status_code, response.headers, body, apart)
+
+
+def _depth(pieces: list[bytes]) -> int:
+    """How many objects and lists are open at the end. A key of the same name inside another value is another one."""
+    open_ones = _STRING.sub(b"", b"".join(pieces))
+    return sum(map(open_ones.count, (b"{", b"["))) - sum(map(open_ones.count, (b"}", b"]")))
 
 
 def _spilled(held: bytes, pieces: Iterator[bytes], apart: FileApart) -> bytes:

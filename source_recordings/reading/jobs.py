@@ -259,6 +259,10 @@ class Jobs:
     ) -> Generator[Any, Any, None]:
         """One download for each file that a row names; an error does not keep the others back."""
         for values in self._targets(names):
+            missing = [key for key in self.stream.primary_key if self.stream.keep[key](values) is None]
+            if missing:
+                self.tally.skip(f"a row without {missing[0]}")
+                continue
             key = self._file_key(values)
             if self._is_remembered(key, moment(seed.time)):
                 continue
