@@ -5,14 +5,17 @@ import logging
 import re
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from integration_tests.conftest import REPOSITORY
 from integration_tests.matrix.cell import Cell, Ground, cells
 from integration_tests.matrix.figures import Figures, as_property, total
 from integration_tests.matrix.hurry import hurried
+from integration_tests.matrix.kinds import KINDS
 from integration_tests.matrix.observed import Observed, leaks, wrong_files
 from integration_tests.matrix.spots import FILES, spots_of
 from source_recordings.provider_yaml import load_providers
@@ -54,6 +57,16 @@ def test_every_kind_is_somewhere() -> None:
         assert roles(found, name) >= {"list", "details"}, name
     assert roles(found, "repeated-token") == roles(found, "empty-page") == roles(found, "no-rows") == {"list"}
     assert roles(found, "expired-login") == {"list", "details"}
+
+
+def test_every_kind_stands_in_the_table() -> None:
+    """CONTRIBUTING.md says of each kind what a sync does and what the user reads, and of no others."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("|")]
+    tests = [row[4] for row in rows if len(row) == 6]
+    told = {name for test in tests for name in re.findall(r"`([\w-]+)`", test)}
+    modules = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
+    assert told - modules == {kind.name for kind in KINDS}
 
 
 def roles(found: list[Cell], name: str) -> set[str]:
