@@ -15,6 +15,7 @@ import pytest
 
 from integration_tests.files.one_file import AUDIO, MP3
 from integration_tests.files.raw_host import RawHost, answer
+from integration_tests.matrix.figures import total
 from integration_tests.syncing import sandbox_config
 from sandbox import Sandbox
 from unit_tests.harness import Connector, Output
@@ -33,6 +34,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.skipped and os.environ.get("CI") and "NOT TESTED" in str(report.longrepr):
         report.outcome = "failed"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures = total(report for reports in terminalreporter.stats.values() for report in reports)
+    if figures.tried:
+        terminalreporter.write_line(figures.line)
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,8 @@ class Sync:
 
     messages: list[Row] = field(default_factory=list)
     failed: bool = False
+    last_word: Row | None = None
+    """The message that the program makes of the error that ended it."""
 
     def records(self, stream: str) -> list[Row]:
         return [m["record"]["data"] for m in self.messages if m["type"] == "RECORD" and m["record"]["stream"] == stream]
@@ -130,8 +132,9 @@ def sync(
     try:
         for message in source.read(logger, config, catalog, []):
             result.messages.append(json.loads(json.dumps(AirbyteMessageSerializer.dump(message))))
-    except AirbyteTracedException:
+    except AirbyteTracedException as error:
         result.failed = True
+        result.last_word = AirbyteMessageSerializer.dump(error.as_airbyte_message())
     return result
 
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from aiohttp import web
 from multidict import CIMultiDict
 
+from . import wire
 from .providers import Provider, RefusalError
 from .providers.base import answer
-from .storage import cut_short
+from .storage import cut_short, in_one_piece
+from .wire import Rewrite
 
 if TYPE_CHECKING:
     import re
@@ -25,7 +27,21 @@ if TYPE_CHECKING:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # The request that the running task is about.
 _current: ContextVar[Logged | None] = ContextVar("current", default=None)
-Kind = Literal["status", "drop", "truncate", "invalid_json", "hang"]
+Kind = Literal[
+    "status",  # another answer
+    "drop",  # the connection is closed without an answer
+    "reset",  # the same, with a RST
+    "hang",  # no answer for an hour
+    "down",  # the host resets all its connections and refuses new ones, for `seconds` or until the faults are cleared
+    "late",  # the answer after `seconds`
+    "truncate",  # half the body, then the connection is closed
+    "reset_inside",  # half the body, then a RST
+    "drip",  # the body in five pieces, with `seconds` before each
+    "invalid_json",  # half the body, or `body`, as if it were all
+    "rewrite",  # what `rewrite` makes of the body
+]
+DAMAGES = ("truncate", "reset_inside", "drip", "invalid_json", "rewrite")
+"""Kinds that break the body of a good answer. Another answer passes, and does not count as hit."""
 
 
 @dataclass
@@ -60,6 +76,8 @@ class Fault:
     times: int | None = None
     after: int = 0
     method: str | None = None
+    seconds: float | None = None
+    rewrite: Rewrite | None = None
     seen: int = field(default=0, init=False)
     hits: int = field(default=0, init=False)
 
@@ -68,6 +86,10 @@ class Fault:
             raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
         if self.kind == "status" and self.status is None:
             raise ValueError("a fault of kind `status` needs a status")
+        if self.kind in ("late", "drip") and self.seconds is None:
+            raise ValueError(f"a fault of kind `{self.kind}` needs seconds")
+        if (self.kind == "rewrite") != (self.rewrite is not None):
+            raise ValueError("a fault of kind `rewrite`, and no other, needs a function")
 
     def strikes(self, name: str, request: web.Request) -> bool:
         if self.provider not in ("*", name) or self.method not in (None, request.method):
@@ -89,6 +111,7 @@ class Gate:
         self.log: list[Logged] = []
         self.faults: list[Fault] = []
         self.callbacks: list[Callable[[Logged], None]] = []
+        self.take_down: Callable[[str, float | None], Awaitable[None]] | None = None
         self._kept: dict[tuple[Any, ...], Any] = {}
         self._windows: dict[str, tuple[int, int]] = {}
         self._lock = Lock()
@@ -122,12 +145,18 @@ class Gate:
             try:
                 headers = self._count(request, provider)
                 fault = self._fault(name, request)
-                if fault is None or fault.kind in ("truncate", "invalid_json"):
-                    cut_short.set(fault is not None and fault.kind == "truncate")
-                    response = await self._answer(request, handler, provider)
-                    response.headers.update(headers) if not response.prepared else None
+                kind = fault.kind if fault else None
+                if fault and kind == "late":
+                    await asyncio.sleep(fault.seconds or 0.0)
+                elif fault and kind not in DAMAGES:
+                    return await self._fail(name, request, fault, provider, headers)
+                cut_short.set(kind == "truncate")
+                in_one_piece.set(kind in DAMAGES and kind != "truncate")
+                response = await self._answer(request, handler, provider)
+                response.headers.update(headers) if not response.prepared else None
+                if fault and kind in DAMAGES:
                     return await self._damage(request, response, fault)
-                return await self._fail(request, fault, provider, headers)
+                return response
             except RefusalError as refusal:
                 return answer(refusal.body, refusal.status, refusal.headers)
 
@@ -184,14 +213,15 @@ class Gate:
             return next((fault for fault in self.faults if fault.strikes(name, request)), None)
 
     async def _fail(
-        self, request: web.Request, fault: Fault, provider: Provider | None, headers: Mapping[str, str]
+        self, name: str, request: web.Request, fault: Fault, provider: Provider | None, headers: Mapping[str, str]
     ) -> web.StreamResponse:
         if fault.kind == "hang":
             await asyncio.sleep(3600)
-        if fault.kind in ("drop", "hang"):
+        if fault.kind != "status":
             _current.set(None)  # never answered
-            if request.transport is not None:
-                request.transport.abort()
+            if fault.kind == "down" and self.take_down:
+                await self.take_down(name, fault.seconds)
+            wire.cut(request, reset=fault.kind in ("reset", "down"))
             return web.Response()
         status = fault.status or 500
         headers = {**headers, **(fault.headers or {})}
@@ -204,21 +234,20 @@ class Gate:
             body = provider.error(request, status, "A fault of the sandbox")
         return answer(body, status, headers)
 
-    async def _damage(
-        self, request: web.Request, response: web.StreamResponse, fault: Fault | None
-    ) -> web.StreamResponse:
-        """Cut a whole body in the middle, with or without admitting it."""
-        if fault is None or not isinstance(response, web.Response):
+    async def _damage(self, request: web.Request, response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
+        if not 200 <= response.status < 300:
+            with self._lock:
+                fault.hits -= 1
             return response
-        body = response.body if isinstance(response.body, bytes) else b""
+        if not isinstance(response, web.Response):  # a file: it cuts itself short
+            return response
+        if fault.rewrite:
+            wire.rewrite(request, response, fault.rewrite)
+            return response
         if fault.kind == "invalid_json":
-            cut = fault.body if isinstance(fault.body, str) else None
-            response.body = cut.encode() if cut is not None else body[: len(body) // 2]
+            body = wire.body_of(response)
+            response.body = fault.body.encode() if isinstance(fault.body, str) else body[: len(body) // 2]
             return response
-        broken = web.StreamResponse(status=response.status, headers=response.headers)
-        broken.content_length = len(body)
-        await broken.prepare(request)
-        await broken.write(body[: len(body) // 2])
-        if request.transport is not None:
-            request.transport.close()
-        return broken
+        if fault.kind == "drip":
+            return await wire.drip(request, response, fault.seconds or 0.0)
+        return await wire.half(request, response, reset=fault.kind == "reset_inside")

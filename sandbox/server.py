@@ -12,9 +12,11 @@ from aiohttp import web
 
 from . import control
 from .faults import Fault, Gate, Kind, Logged
+from .hosts import Host
 from .knobs import Knobs
 from .providers import PROVIDERS, Key, Provider, Row, Stream, Tether
 from .storage import Storage
+from .wire import Rewrite
 from .world import World
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .media import Media
-
-HOST = "127.0.0.1"
 
 
 class Sandbox:
@@ -49,8 +49,9 @@ class Sandbox:
         }
         self.control_url = ""
         self._gate = Gate(self.knobs)
+        self._gate.take_down = self._take_down
         self._ports = ports
-        self._runners: list[web.AppRunner] = []
+        self._hosts: dict[str, Host] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # --- life -------------------------------------------------------------------------------
@@ -89,24 +90,28 @@ class Sandbox:
         self.storage.base_url = await self._serve("storage", self.storage.routes(), None)
         app = web.Application()
         app.add_routes(control.routes(self))
-        self.control_url = await self._listen(app)
+        self.control_url = await self._listen("control", app)
 
     async def _serve(self, name: str, routes: Iterable[web.RouteDef], provider: Provider | None) -> str:
         app = web.Application(middlewares=[self._gate.middleware(name, provider)])
         app.add_routes(routes)
         app.on_response_prepare.append(self._gate.note_status)
-        return await self._listen(app)
+        return await self._listen(name, app)
 
-    async def _listen(self, app: web.Application) -> str:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        port = self._ports + len(self._runners) if self._ports else 0
-        self._runners.append(runner)
-        await web.TCPSite(runner, HOST, port).start()
-        return f"http://{HOST}:{runner.addresses[0][1]}"
+    async def _listen(self, name: str, app: web.Application) -> str:
+        port = self._ports + len(self._hosts) if self._ports else 0
+        host = self._hosts[name] = Host(app)
+        return await host.start(port)
+
+    async def _take_down(self, name: str, seconds: float | None) -> None:
+        await self._hosts[name].down(seconds)
+
+    async def _bring_up(self) -> None:
+        for host in self._hosts.values():
+            await host.up()
 
     async def _stop(self) -> None:
-        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
+        await asyncio.gather(*(host.stop() for host in self._hosts.values()))
         hanging = asyncio.all_tasks() - {asyncio.current_task()}
         for task in hanging:
             task.cancel()
@@ -189,20 +194,25 @@ class Sandbox:
         times: int | None = None,
         after: int = 0,
         method: str | None = None,
+        seconds: float | None = None,
+        rewrite: Rewrite | None = None,
     ) -> Fault:
         """Break the requests to a provider (or `storage`, or `*`) whose path or path?query match.
 
-        The first `after` of them pass, then `times` of them are hit (None: all).
+        The first `after` of them pass, then `times` of them are hit (None: all). What the kinds do stands in `Kind`.
         """
         pattern = re.compile(path_regex)
-        fault = Fault(provider, pattern, kind, status, headers, body, times, after, method)
+        fault = Fault(provider, pattern, kind, status, headers, body, times, after, method, seconds, rewrite)
         if provider not in ("*", "storage", *self.providers):
             raise ValueError(f"no such provider: {provider}")
         self._gate.add_fault(fault)
         return fault
 
     def clear_faults(self) -> None:
+        """No more faults; what is down comes up."""
         self._gate.clear_faults()
+        if self._loop:
+            asyncio.run_coroutine_threadsafe(self._bring_up(), self._loop).result()
 
     @property
     def latency(self) -> float:

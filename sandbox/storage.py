@@ -30,6 +30,8 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
 
 # Set for a request whose body a fault cuts in the middle (see faults.py).
 cut_short: ContextVar[bool] = ContextVar("cut_short", default=False)
+# Set for a request whose body a fault breaks in another way: then it needs all of it.
+in_one_piece: ContextVar[bool] = ContextVar("in_one_piece", default=False)
 
 
 class Storage:
@@ -110,6 +112,8 @@ class Storage:
                     return _error(416, "InvalidRange", "not satisfiable", headers)
                 status = 206
                 headers["Content-Range"] = f"bytes {start}-{stop - 1}/{media.size}"
+        if in_one_piece.get():
+            return web.Response(status=status, headers=headers, body=b"".join(media.read(start, stop)))
         response = web.StreamResponse(status=status, headers=headers)
         if self.knobs.content_length:
             response.content_length = stop - start

@@ -69,6 +69,13 @@ def explained(error: Exception, title: str, stream_name: str) -> AirbyteTracedEx
     )
 
 
+def named(error: AirbyteTracedException, title: str) -> AirbyteTracedException:
+    """The error as it is shown: a passing one is a provider's, so that its message says whose."""
+    if not isinstance(error, PassingError) or title in (error.message or ""):
+        return error
+    return PassingError(f"{title}: {error.message}", error.internal_message)
+
+
 def without_stack_trace(record: logging.LogRecord) -> bool:
     """A log filter: the line about a user's mistake stays, its stack trace goes."""
     if record.exc_info and is_config_error(record.exc_info[1]):

@@ -19,7 +19,7 @@ from airbyte_cdk import (
 
 from source_recordings.cdk import DefaultStream, Partition, PartitionGenerator
 from source_recordings.delivery import Delivery
-from source_recordings.errors import explained, is_config_error
+from source_recordings.errors import explained, is_config_error, named
 from source_recordings.provider import Provider, Stream
 from source_recordings.reading.windows import Interval, Slice, Windows
 
@@ -79,7 +79,8 @@ class WindowPartition(Partition):
             for delivery in self._read():
                 yield Record(delivery.data, name, None, delivery.reference)
         except Exception as error:
-            explanation = explained(error, self._provider.title, name)
+            title = self._provider.title
+            explanation = named(explained(error, title, name), title)
             if is_config_error(explanation) and not self._halt.is_first():
                 self.abandoned = True
                 return

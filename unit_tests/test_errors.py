@@ -22,6 +22,7 @@ from source_recordings.errors import (
     UserError,
     explained,
     is_config_error,
+    named,
     without_stack_trace,
 )
 from source_recordings.expressions import compile_expression
@@ -313,6 +314,14 @@ class TestExplained:
         error = kind("Check the key.")
         assert explained(error, "Quo", "quo_calls") is error
         assert repr(error) == "Check the key."
+
+    def test_a_passing_error_is_shown_with_the_provider(self) -> None:
+        error = PassingError("The list never ends.", "the token")
+        shown = named(error, "Quo")
+        assert isinstance(shown, PassingError)
+        assert (shown.message, shown.internal_message) == ("Quo: The list never ends.", "the token")
+        assert named(shown, "Quo") is shown
+        assert named(other := UserError("The disk is full."), "Quo") is other
 
     def test_an_error_of_ours_is_a_system_error_with_its_kind(self) -> None:
         error = explained(KeyError("data"), "Quo", "quo_calls")

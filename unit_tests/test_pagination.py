@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests_mock
@@ -122,6 +123,7 @@ def test_the_first_page_is_enough_for_a_check() -> None:
     assert walk(body(2, next_cursor="a"), pages=replace(PAGES, single=True)) == [{}]
 
 
+TRIES = 6
 cursor_lists = pytest.mark.parametrize("case", CURSOR_LISTS, ids=str)
 
 
@@ -130,7 +132,7 @@ cursor_lists = pytest.mark.parametrize("case", CURSOR_LISTS, ids=str)
 def test_a_repeated_cursor_ends_the_stream_incomplete(
     case: Case, cursors: str, connector: Connector, api: requests_mock.Mocker
 ) -> None:
-    """A cursor that comes again, at once or after others -> no endless loop, no silent end either."""
+    """A cursor that comes again, at once or after others, and stays -> no endless loop, no silent end either."""
     pages = [{**case.with_next(cursor), "has_more": True} for cursor in cursors]
     api.get(case.url, [{"json": page} for page in pages])
 
@@ -140,7 +142,39 @@ def test_a_repeated_cursor_ends_the_stream_incomplete(
     assert output.ended(case.stream) == "INCOMPLETE"
     assert "page cursor" in output.errors[0]["message"]
     assert output.errors[0]["failure_type"] == "transient_error"
-    assert api.call_count <= len(cursors)
+    assert case.owner.title in output.errors[0]["message"]
+    assert api.call_count <= len(cursors) + TRIES - 1
+
+
+@cursor_lists
+def test_a_cursor_that_repeats_once_costs_a_wait(
+    case: Case, connector: Connector, api: requests_mock.Mocker, naps: list[float]
+) -> None:
+    """A page names itself as the next one -> asked for again after a wait, it names the right one -> all is read."""
+    first, second, third = ({**case.with_next(token), "has_more": True} for token in "abc")
+    api.get(case.url, [{"json": page} for page in (first, first, second, third, second, case.answer)])
+
+    output = connector.read(case.config, case.stream)
+
+    assert (output.exit_code, output.errors) == (0, [])
+    assert case.of.pages and case.of.pages.cursor
+    queries = [parse_qs(urlsplit(request.url).query) for request in api.request_history]
+    assert [query.get(case.of.pages.cursor, [""])[0] for query in queries] == ["", "a", "a", "b", "c", "c"]
+    assert len(naps) == 2
+
+
+@pytest.mark.parametrize("case", OFFSET_LISTS, ids=str)
+def test_a_page_that_holds_its_rows_back_is_asked_for_again(
+    case: Case, connector: Connector, api: requests_mock.Mocker, naps: list[float]
+) -> None:
+    """No rows, and a total that says that there are some -> asked for again after a wait -> the rows come."""
+    api.get(case.url, [{"json": case.with_rows()}] * 2 + [{"json": case.answer}])
+
+    output = connector.read(case.config, case.stream)
+
+    assert (output.exit_code, output.errors) == (0, [])
+    assert len(output.records(case.stream)) == 1
+    assert len(naps) == 2
 
 
 @cursor_lists

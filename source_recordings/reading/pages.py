@@ -1,7 +1,7 @@
 """A list page by page, to its end as the provider tells it.
 
 A walk that ends before the `total` or the `has_more` that the provider itself gave, or that comes round to the same page
-again, is an error: rows would be missing in silence, or it would never end.
+again, is an error: rows would be missing in silence, or it would never end. The page that shows it is asked for again first.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +15,10 @@ from source_recordings.reading.kept import Seen
 
 Page = list[Any]
 Fetch = Callable[[Mapping[str, str]], Answer]
+Again = Callable[[Mapping[str, str], int], Answer]
+"""The same after a wait, and not what another stream got. It is told how often the page has been broken."""
+
+IsBroken = Callable[[Page, Names], bool]
 
 MAX_STEPS_BACK = 100
 MAX_WALKS = 3
@@ -23,10 +27,21 @@ MAX_WALKS = 3
 class Walker:
     """Walks through one list."""
 
-    def __init__(self, pages: Pages | None, fetch: Fetch, where: tuple[str, ...], key: str, names: Names) -> None:
-        """`where` the rows stand in an answer, and the `key` that tells them apart."""
+    def __init__(
+        self,
+        pages: Pages | None,
+        fetch: Fetch,
+        where: tuple[str, ...],
+        key: str,
+        names: Names,
+        again: Again | None = None,
+        tries: int = 1,
+    ) -> None:
+        """`where` the rows stand in an answer, and the `key` that tells them apart. A page is asked for so many `tries`."""
         self._pages = pages
         self._fetch_answer = fetch
+        self._again = again
+        self._tries = tries
         self._where = where
         self._key = key
         self._names = names
@@ -43,13 +58,27 @@ class Walker:
         else:
             yield from self._by_number(pages)
 
-    def _fetch(self, params: Mapping[str, str]) -> tuple[Page, Names]:
+    def _fetch(self, params: Mapping[str, str], is_broken: IsBroken | None = None) -> tuple[Page, Names]:
+        """A page; the last try at it if all of them are broken."""
         size = {self._pages.size_param: str(self._pages.size)} if self._pages else {}
-        found: Any = self._fetch_answer({**size, **params}).value
-        names = {**self._names, "answer": found}
-        for name in self._where:
-            found = found[name]
-        return found, names
+        failed = 0
+        while True:
+            asked = {**size, **params}
+            found: Any = (self._again(asked, failed) if failed and self._again else self._fetch_answer(asked)).value
+            names = {**self._names, "answer": found}
+            for name in self._where:
+                found = found[name]
+            failed += 1
+            broken = is_broken(found, names) if is_broken else self._is_held_back(found, names, params)
+            if not broken or not self._again or failed >= self._tries:
+                return found, names
+
+    def _is_held_back(self, rows: Page, names: Names, params: Mapping[str, str]) -> bool:
+        """A page without rows of a list that has more of them, by its own account."""
+        pages = self._pages
+        if rows or pages is None or pages.single or not pages.offset:
+            return False
+        return _goes_on(pages, names, rows, int(params.get(pages.offset, 0)))
 
     def _by_cursor(self, pages: Pages) -> Iterator[Page]:
         """Where an answer says that there is more and gives no cursor, by offset, if the provider has one."""
@@ -58,8 +87,16 @@ class Walker:
         tokens = Seen()
         keys = Seen()
         offset = 0
+
+        def leads_nowhere(rows: Page, names: Names) -> bool:
+            token = pages.next(names) if pages.next else None
+            if token is not None and token != "":
+                return not _is_text(token) or hash(str(token)) in tokens
+            has_new = any(key not in keys for key in self._keys(rows))
+            return bool(pages.more and pages.more(names)) and not (pages.offset and has_new)
+
         while True:
-            rows, names = self._fetch(params)
+            rows, names = self._fetch(params, leads_nowhere)
             yield rows
             offset += len(rows)
             token = pages.next(names)
@@ -164,11 +201,13 @@ def _goes_on(pages: Pages, names: Names, rows: Page, end: int) -> bool:
     return more if pages.more else len(rows) >= pages.size
 
 
+def _is_text(token: Any) -> bool:
+    return isinstance(token, str | int) and not isinstance(token, bool)
+
+
 def _text(token: Any) -> str:
     """A cursor goes back as it came."""
-    if isinstance(token, str):
-        return token
-    if isinstance(token, bool) or not isinstance(token, int):
+    if not _is_text(token):
         raise _broken("its page cursor is neither text nor a number")
     return str(token)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from source_recordings.delivery import Delivery, Row
 from source_recordings.errors import is_config_error
+from source_recordings.http import waits
 from source_recordings.http.answers import Answer
 from source_recordings.http.asking import ask
 from source_recordings.http.client import Closed
@@ -102,7 +103,13 @@ class Reader:
         def fetch(page: Mapping[str, str]) -> Answer:
             return ask(self._jobs.asking(self._list, self._jobs.names, {**params, **page}, shared=shared))
 
-        walker = Walker(self._root.pages, fetch, self._root.operation.rows, key, self._jobs.names)
+        def again(page: Mapping[str, str], failed: int) -> Answer:
+            asking = self._jobs.asking(self._list, self._jobs.names, {**params, **page}, anew=True, shared=shared)
+            waits.sleep_until(waits.due(waits.grown(failed)), lambda: asking.client.closed)
+            return ask(asking)
+
+        tries = self._list.tries
+        walker = Walker(self._root.pages, fetch, self._root.operation.rows, key, self._jobs.names, again, tries)
         for page in walker.walk():
             self._jobs.tally.listed(len(page))
             old = 0
