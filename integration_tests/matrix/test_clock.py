@@ -30,10 +30,18 @@ def expected(sandbox: Sandbox, providers: Mapping[str, Provider]) -> Expected:
     return Expected(sandbox, providers)
 
 
-@pytest.mark.parametrize("skew", [timedelta(hours=-1), timedelta(hours=1)], ids=["behind", "ahead"])
+SKEWS = {
+    "behind": timedelta(hours=-1),
+    "ahead": timedelta(hours=1),
+    # By more than the look-back, so that it does not cover what the state says is done.
+    "days-ahead": timedelta(days=5),
+}
+
+
+@pytest.mark.parametrize("skew", SKEWS.values(), ids=SKEWS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_clock(name: str, skew: timedelta, ground: Ground) -> None:
-    """An hour behind, or ahead -> the next sync, half an hour later and by the right time, brings all that there is then."""
+    """Behind, or ahead -> the next sync, half an hour later and by the right time, brings all that there is then."""
     provider, sandbox = ground.providers[name], ground.sandbox
     wrong = sandbox.world.now + skew
     with hurried(), patch("source_recordings.times.utc_now", lambda: wrong):
