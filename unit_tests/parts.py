@@ -42,9 +42,7 @@ def a_provider(**more: Any) -> Provider:
     )
 
 
-def a_client(
-    provider: Provider | None = None, *, gate: Gate | None = None, **config: Any
-) -> Client:
+def a_client(provider: Provider | None = None, *, gate: Gate | None = None, **config: Any) -> Client:
     section = {"base_url": HOST, "api_key": "key", **config}
     gate = gate or Gate(8)
     return Client(provider or a_provider(), section, gate, 8, Pace(None))

@@ -71,12 +71,7 @@ class Client:
     """The provider's host. Used by all threads."""
 
     def __init__(
-        self,
-        provider: Provider,
-        config: Mapping[str, Any],
-        gate: "Gate",
-        connections: int,
-        pace: Pace,
+        self, provider: Provider, config: Mapping[str, Any], gate: "Gate", connections: int, pace: Pace
     ) -> None:
         """`config` is the provider's section, `gate` lets as many requests of all providers through as the user allows."""
         self.provider = provider
@@ -120,9 +115,7 @@ class Client:
         finally:
             self._idle.append(session)
 
-    def open(
-        self, request: Request, *, own: bool = True, session: requests.Session | None = None
-    ) -> requests.Response:
+    def open(self, request: Request, *, own: bool = True, session: requests.Session | None = None) -> requests.Response:
         """The answer with its body still to be read. A 401 leads to one new login, where there is a login."""
         send = partial(self._send, session or self._session, request)
         if not own or self.login is None:
