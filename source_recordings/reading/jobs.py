@@ -8,13 +8,14 @@ from typing import Any
 
 from source_recordings.delivery import Delivery, Row
 from source_recordings.errors import explained
-from source_recordings.expressions import BadSegment, Names
+from source_recordings.expressions import BadSegment, Names, segment
 from source_recordings.http.answers import Answer, Apart
 from source_recordings.http.asking import Asking, Endpoint, answer_to, ask
 from source_recordings.http.client import Client
 from source_recordings.http.shared import Answers
 from source_recordings.provider import Operation, Provider, Stream
 from source_recordings.reading.details import Job, Pools
+from source_recordings.reading.keys import is_key
 from source_recordings.reading.outcome import Outcome
 from source_recordings.tally import Tally
 from source_recordings.times import moment
@@ -195,6 +196,7 @@ class Jobs:
 
     def _details(self, names: dict[str, Any], outcome: Outcome, seed: Seed) -> Generator[Any, Any, None]:
         """The request about one unit, and its rows as records or files."""
+        segment(names["id"])  # what can be no part of an address is no ID, wherever it would stand
         endpoint = self._endpoints[id(self.stream.operation)]
         answer = yield from answer_to(self.asking(endpoint, names))
         if answer.skipped is not None:
@@ -236,7 +238,7 @@ class Jobs:
             if kept is not None:
                 data[name] = kept
         for key in self.stream.primary_key:
-            if data.get(key) is None:
+            if not is_key(data.get(key)):
                 self.tally.skip(f"a row without {key}")
                 return None
         return data
