@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -14,8 +14,11 @@ import pytest
 import requests
 import requests_mock
 
+from source_recordings import run
 from source_recordings.http import waits
 from source_recordings.http.pace import Pace
+from source_recordings.provider import Provider
+from source_recordings.provider_yaml import load_providers
 from unit_tests.harness import HEADERS, TETHER, Connector
 
 HOSTS = {
@@ -51,7 +54,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[requests_mock.Mocker]:
         monkeypatch.setattr(requests.Session, "get_adapter", lambda *_: mocker._adapter)
         yield mocker
     for request in mocker.request_history:
-        assert "{" not in request.url and "%7B" not in request.url, request.url
+        assert "{" not in request.url and "%7B%7B" not in request.url, request.url
         assert request.verify, "TLS verification must be on"
         assert request.timeout == (10, 60), "a request without a time-out hangs for ever"
         sent = request.headers.get("Authorization")
@@ -87,6 +90,17 @@ def without_budget(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """The pace waits for the real clock."""
     if "budget" not in request.fixturenames:
         monkeypatch.setattr(Pace, "wait", lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def loaded_providers() -> Mapping[str, Provider]:
+    return load_providers()
+
+
+@pytest.fixture
+def quick_start(monkeypatch: pytest.MonkeyPatch, loaded_providers: Mapping[str, Provider]) -> None:
+    """Reads the providers' files once for many commands: that is most of what a command without sockets takes."""
+    monkeypatch.setattr(run, "load_providers", lambda: loaded_providers)
 
 
 @pytest.fixture
