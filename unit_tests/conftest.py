@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,6 +32,16 @@ HOSTS = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="Write unit_tests/snapshots/ anew.")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Adds up the figures that the tests of `make fuzz` have recorded, wherever they ran."""
+    figures: Counter[str] = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            figures.update({name: n for name, n in report.user_properties if isinstance(n, int)})
+    if figures:
+        terminalreporter.write_line(", ".join(f"{number:,} {name}" for name, number in figures.items()))
 
 
 @pytest.fixture
