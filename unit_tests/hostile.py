@@ -164,6 +164,12 @@ ALL_DETAILS = [
 ]
 
 
+def asked(api: requests_mock.Mocker, detail: Detail) -> list[str]:
+    """What was asked for besides the list, as it went over the wire."""
+    found = [request.url for request in api.request_history]
+    return [url for url in found if url.partition("?")[0] != detail.parent.case.url]
+
+
 def other_than(case: Case) -> Case:
     """A list of another provider, which must not suffer."""
     return next(other for other in LISTS if other.provider != case.provider)

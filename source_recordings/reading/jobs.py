@@ -159,7 +159,7 @@ class Jobs:
         try:
             yield from self._of_id(seed, outcome) if seed.is_id else self._of_row(seed, outcome)
         except BadSegment as error:
-            self.tally.skip(f"its ID can't be asked for: {error}")
+            self._skip_id(error)
         except Exception as error:  # noqa: BLE001  one bad row takes no other one with it
             outcome.error = self._explained(error)
         return outcome
@@ -272,6 +272,9 @@ class Jobs:
 
             try:
                 delivery: Delivery = yield partial(self._delivered, values, renew)
+            except BadSegment as error:
+                self._skip_id(error)
+                continue
             except Exception as error:  # noqa: BLE001  kept for the end of the job
                 outcome.error = outcome.error or self._explained(error)
                 continue
@@ -301,6 +304,9 @@ class Jobs:
     def _file_key(self, names: Names) -> str:
         values = (self.stream.keep[name](names) for name in self.stream.primary_key)
         return "|".join(["file", *map(str, values)])
+
+    def _skip_id(self, error: BadSegment) -> None:
+        self.tally.skip(f"its ID can't be asked for: {error}")
 
     def _explained(self, error: Exception) -> Exception:
         return explained(error, self._connection.provider.title, self.stream.name)

@@ -84,10 +84,16 @@ class Reader:
     def _listed(self, window: Slice, shared: bool) -> Iterator[Delivery]:
         names = self._jobs.names
         plain = not self._jobs.stream.set
+        failures = Failures()
         for row, _ in self.rows(window, shared):
-            data = row if plain else self._jobs.record({**names, "row": row})
+            try:
+                data = row if plain else self._jobs.record({**names, "row": row})
+            except Exception as error:  # noqa: BLE001  one odd row takes no other one with it
+                failures.add(error)
+                continue
             if data is not None:
                 yield Delivery(data)
+        failures.raise_first()
 
     def rows(self, window: Slice, shared: bool = False) -> Iterator[tuple[Row, int]]:
         """The rows of a window as the provider lists them, with their times, without those of other windows and without
@@ -177,19 +183,18 @@ class Reader:
     def _add_rows(self, window: Slice, add: Callable[[int, Seed], None], shared: bool) -> None:
         assert self._windows
         settled = self._windows.settled
-        failure: Exception | None = None
+        failures = Failures()
         for row, time in self.rows(window, shared):
             at = moment(time)
             try:
                 seeds = list(self._jobs.seeds(row, time))
             except Exception as error:  # noqa: BLE001  one odd row takes no other one with it
-                failure = failure or error
+                failures.add(error)
                 continue
             for seed in seeds:
                 if at is None or (seed.key, at) not in settled:
                     add(time, seed)
-        if failure:
-            raise failure
+        failures.raise_first()
 
     def _add_ids(self, add: Callable[[int, Seed], None]) -> None:
         for number, seed in enumerate(self._jobs.ids()):
