@@ -2,6 +2,7 @@
 #
 #   PYTHON=python3.13       the Python to make environments with
 #   VENV=.venv-3.13         another environment for the tests, beside the usual one
+#   SEED=1764057600         what a failed `make fuzz` has printed, to see the same again
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -10,6 +11,9 @@ export PYTHON
 export GOALS := $(MAKECMDGOALS)
 
 VENV ?= .venv
+SEED := $(or $(SEED),$(shell date +%s))
+FUZZ_EXAMPLES ?= 10000
+KILLS ?= 100
 
 ## Use it
 
@@ -42,6 +46,13 @@ image: ## build the docker image with docker, podman or buildah
 test: lint types ## all that CI runs: lint, types, tests with coverage
 	@$(MAKE) .venv-demo/ready .venv-destinations/ready .venv-target/ready .venv-release/ready OPTIONAL=optional
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov
+
+.PHONY: fuzz
+fuzz: $(VENV)/ready ## read 10,000 generated answers, most of them wrong, and kill 100 syncs: nothing is lost
+	@echo "SEED=$(SEED) FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) KILLS=$(KILLS)"
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) KILLS=$(KILLS) FUZZ_SEED=$(SEED) $(VENV)/bin/python -m pytest \
+		integration_tests/test_recovery.py unit_tests/test_fuzz.py \
+		-n auto --dist worksteal --hypothesis-seed=$(SEED) -o timeout=1800 -q
 
 .PHONY: lint
 lint: $(VENV)/ready ## ruff: rules and format

@@ -37,7 +37,8 @@ def parse_iso(value: str) -> datetime:
 
 def _slowly(value: str) -> datetime | None:
     try:
-        return ab_datetime_parse(value)
+        # In UTC at once: an offset of a day or more is parsed, and raises an error only where it is used.
+        return ab_datetime_parse(value).astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -58,7 +59,11 @@ def microseconds(time: datetime | None) -> int:
 
 
 def moment(micros: int) -> datetime | None:
-    return None if micros == NO_TIME else EPOCH + timedelta(microseconds=micros)
+    """None also for the hours before the year 1 and after 9999 that an offset can lead to."""
+    try:
+        return None if micros == NO_TIME else EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return None
 
 
 def iso(time: datetime) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -15,8 +16,11 @@ import requests
 import requests_mock
 from hypothesis import settings
 
+from source_recordings import run
 from source_recordings.http import waits
 from source_recordings.http.pace import Pace
+from source_recordings.provider import Provider
+from source_recordings.provider_yaml import load_providers
 from unit_tests.examples import EXAMPLES
 from unit_tests.harness import Connector
 
@@ -33,6 +37,16 @@ settings.load_profile("source-recordings")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="Write unit_tests/snapshots/ anew.")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Adds up the figures that the tests of `make fuzz` have recorded, wherever they ran."""
+    figures: Counter[str] = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            figures.update({name: n for name, n in report.user_properties if isinstance(n, int)})
+    if figures:
+        terminalreporter.write_line(", ".join(f"{number:,} {name}" for name, number in figures.items()))
 
 
 @pytest.fixture
@@ -56,7 +70,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[requests_mock.Mocker]:
         monkeypatch.setattr(requests.Session, "get_adapter", lambda *_: mocker._adapter)
         yield mocker
     for request in mocker.request_history:
-        assert "{" not in request.url and "%7B" not in request.url, request.url
+        assert "{" not in request.url and "%7B%7B" not in request.url, request.url
         assert request.verify, "TLS verification must be on"
         assert request.timeout == (10, 60), "a request without a time-out hangs for ever"
         sent = request.headers.get("Authorization")
@@ -91,6 +105,17 @@ def without_budget(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """The pace waits for the real clock."""
     if "budget" not in request.fixturenames:
         monkeypatch.setattr(Pace, "wait", lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def loaded_providers() -> Mapping[str, Provider]:
+    return load_providers()
+
+
+@pytest.fixture
+def quick_start(monkeypatch: pytest.MonkeyPatch, loaded_providers: Mapping[str, Provider]) -> None:
+    """Reads the providers' files once for many commands: that is most of what a command without sockets takes."""
+    monkeypatch.setattr(run, "load_providers", lambda: loaded_providers)
 
 
 @pytest.fixture

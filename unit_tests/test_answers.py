@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,14 @@ from time import sleep
 from typing import Any
 from unittest.mock import patch
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from source_recordings.errors import PassingError, UserError
 from source_recordings.http import shared as module
-from source_recordings.http.answers import Answer, Apart, Reply, Unreadable, parsed
+from source_recordings.http.answers import LEVELS, Answer, Apart, Reply, Unreadable, parsed
 from source_recordings.http.asking import Endpoint, Later, ask
 from source_recordings.http.shared import Answers
 from unit_tests.parts import URL, Answering, an_endpoint, operation
@@ -261,16 +263,48 @@ def test_any_json_is_its_value(value: Any, ascii_only: bool) -> None:
         (b'{"n": 1e999}', {"n": None}),
         (rb'{"s": "a\ud800"}', {"s": "a\ud800"}),
         (b"[" + b"9" * 5000 + b"]", ["9" * 5000]),
+        (rb'{"s": "a\u0000b"}', {"s": "a\0b"}),
+        (b'{"a": 1, "a": 2}', {"a": 2}),
     ],
 )
 def test_what_is_readable_all_the_same_keeps_its_value(text: bytes, value: Any) -> None:
     assert parsed(text) == value
 
 
+@pytest.mark.parametrize("levels", [201, 255, 600, 1_200, 100_000])
+def test_what_is_nested_too_deep_is_text_from_there_on(levels: int) -> None:
+    """No part of the program and no destination has to follow it; brackets in strings are none."""
+    opening = '["]", "\\"[", '
+    text = f'{{"a]}}": "[[{{", "deep": {opening * levels}1{"]" * levels}, "n": 1}}'
+
+    value = parsed(text.encode())
+
+    assert (value["a]}"], value["n"]) == ("[[{", 1)
+    orjson.dumps(value)
+    pickle.dumps(value)
+    deep, depth = value["deep"], 0
+    while isinstance(deep, list):
+        assert deep[:2] == ["]", '"[']
+        deep, depth = deep[2], depth + 1
+    if levels < 250:
+        assert (depth, deep) == (levels, 1)
+    else:
+        more = levels - depth
+        assert depth == LEVELS - 1
+        assert deep == f"{opening * more}1{']' * more}"
+
+
+def test_many_brackets_beside_each_other_are_not_deep() -> None:
+    rows = [{"id": [n, {}]} for n in range(1_000)]
+    assert parsed(json.dumps(rows).encode()) == rows
+    assert parsed(json.dumps([*rows, 10**30]).encode()) == [*rows, 10**30]
+
+
 @pytest.mark.parametrize(
     "text",
     [
         b"",
+        b"\xef\xbb\xbf{}",
         b" ",
         b"<html>",
         b'{"a": 1',
@@ -282,7 +316,8 @@ def test_what_is_readable_all_the_same_keeps_its_value(text: bytes, value: Any) 
         b'{"a": "x\ny"}',
         b"{}\n{}",
         b"[" * 100_000,
-        b"[" * 5_000 + b"]" * 5_000,
+        b"[" * 5_000 + b"]" * 4_999,
+        b'["' + rb"\"[{" * 100_000,
     ],
     ids=lambda text: repr(text[:12]),
 )

@@ -307,4 +307,5 @@ def _quoted(reply: Reply) -> str:
     said = None
     if isinstance(value, Mapping):
         said = value.get("message") or value.get("detail") or value.get("error")
-    return str(said or "no reason given")[:LONGEST_QUOTE]
+    text = str(said or "no reason given")[:LONGEST_QUOTE]
+    return text.encode("utf-8", "replace").decode()  # half a surrogate pair can't be printed

@@ -8,13 +8,14 @@ from typing import Any
 
 from source_recordings.delivery import Delivery, Row
 from source_recordings.errors import explained
-from source_recordings.expressions import BadSegment, Names
+from source_recordings.expressions import BadSegment, Names, segment
 from source_recordings.http.answers import Answer, Apart
 from source_recordings.http.asking import Asking, Endpoint, answer_to, ask
 from source_recordings.http.client import Client
 from source_recordings.http.shared import Answers
 from source_recordings.provider import Operation, Provider, Stream
 from source_recordings.reading.details import Job, Pools
+from source_recordings.reading.keys import is_key
 from source_recordings.reading.outcome import Outcome
 from source_recordings.tally import Tally
 from source_recordings.times import moment
@@ -158,7 +159,7 @@ class Jobs:
         try:
             yield from self._of_id(seed, outcome) if seed.is_id else self._of_row(seed, outcome)
         except BadSegment as error:
-            self.tally.skip(f"its ID can't be asked for: {error}")
+            self._skip_id(error)
         except Exception as error:  # noqa: BLE001  one bad row takes no other one with it
             outcome.error = self._explained(error)
         return outcome
@@ -195,6 +196,7 @@ class Jobs:
 
     def _details(self, names: dict[str, Any], outcome: Outcome, seed: Seed) -> Generator[Any, Any, None]:
         """The request about one unit, and its rows as records or files."""
+        segment(names["id"])  # what can be no part of an address is no ID, wherever it would stand
         endpoint = self._endpoints[id(self.stream.operation)]
         answer = yield from answer_to(self.asking(endpoint, names))
         if answer.skipped is not None:
@@ -236,7 +238,7 @@ class Jobs:
             if kept is not None:
                 data[name] = kept
         for key in self.stream.primary_key:
-            if data.get(key) is None:
+            if not is_key(data.get(key)):
                 self.tally.skip(f"a row without {key}")
                 return None
         return data
@@ -274,6 +276,9 @@ class Jobs:
 
             try:
                 delivery: Delivery = yield partial(self._delivered, values, renew)
+            except BadSegment as error:
+                self._skip_id(error)
+                continue
             except Exception as error:  # noqa: BLE001  kept for the end of the job
                 outcome.error = outcome.error or self._explained(error)
                 continue
@@ -303,6 +308,9 @@ class Jobs:
     def _file_key(self, names: Names) -> str:
         values = (self.stream.keep[name](names) for name in self.stream.primary_key)
         return "|".join(["file", *map(str, values)])
+
+    def _skip_id(self, error: BadSegment) -> None:
+        self.tally.skip(f"its ID can't be asked for: {error}")
 
     def _explained(self, error: Exception) -> Exception:
         return explained(error, self._connection.provider.title, self.stream.name)

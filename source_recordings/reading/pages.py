@@ -12,6 +12,7 @@ from source_recordings.expressions import Names
 from source_recordings.http.answers import Answer
 from source_recordings.provider import Pages
 from source_recordings.reading.kept import Seen
+from source_recordings.reading.keys import is_key, key_hash
 
 Page = list[Any]
 Fetch = Callable[[Mapping[str, str]], Answer]
@@ -21,6 +22,9 @@ Again = Callable[[Mapping[str, str], int], Answer]
 IsBroken = Callable[[Page, Names], bool]
 
 MAX_STEPS_BACK = 100
+MAX_IN_VAIN = 20
+"""So many pages in a row may bring nothing new: a list can grow by some pages between two requests."""
+
 MAX_WALKS = 3
 
 
@@ -138,71 +142,96 @@ class Walker:
         in which fewer rows turned up than it says that it has is walked again.
         """
         seen = Seen()
-        keyless = 0
+        keyless: set[int] = set()
         for _ in range(MAX_WALKS):
             totals: list[int] = []
-            for rows, names in self._overlapping(pages, offset, seen):
-                keyless = sum(1 for row in rows if self._hash(row) is None) + keyless
-                if pages.total and isinstance(total := pages.total(names), int):
+            for rows, total in self._overlapping(pages, offset, seen, keyless):
+                if total is not None:
                     totals.append(total)
                 yield rows
             least = min(totals[0], totals[-1]) if totals else 0
-            if len(seen) + keyless >= least:
+            if len(seen) + len(keyless) >= least:
                 return
-        raise _broken(f"it says that it has {least:,} rows, and {len(seen):,} came")
+        raise _too_few(least, len(seen) + len(keyless))
 
-    def _overlapping(self, pages: Pages, param: str, seen: Seen) -> Iterator[tuple[Page, Names]]:
-        here = steps_back = 0
-        overlaps = False
+    def _overlapping(
+        self, pages: Pages, param: str, seen: Seen, keyless: set[int]
+    ) -> Iterator[tuple[Page, int | None]]:
+        """The pages, each with the total that came with it. A row without a key is known by its place."""
+        here = steps_back = in_vain = 0
+        last: int | None = None
+        """The key of the row that the next page should start with."""
         walked = Seen()
         while True:
             rows, names = self._fetch({param: str(here)} if here else {})
-            keys = self._keys(rows)
-            if here and overlaps and (not keys or keys[0] not in walked):
+            keys = [self._hash(row) for row in rows]
+            total = _total(pages, names)
+            first = keys[0] if keys else None
+            if here and last is not None and (first is None or first not in walked):
                 steps_back += 1
                 if steps_back > MAX_STEPS_BACK:
-                    raise PassingError(
-                        "The provider's list changed faster than it could be read; the next sync tries again."
-                    )
+                    raise _too_fast(total, len(seen) + len(keyless))
                 here = max(0, here - pages.size + 1)
                 continue
+            new = sum(walked.add(key) for key in keys if key is not None)
             for key in keys:
-                walked.add(key)
-                seen.add(key)
-            yield rows, names
+                if key is not None:
+                    seen.add(key)
+            is_next = bool(new) or last is None or first == last
+            yield [r for n, r in enumerate(rows) if keys[n] is not None or (is_next and _add(keyless, here + n))], total
             end = here + len(rows)
             if not _goes_on(pages, names, rows, end):
                 return
+            in_vain = 0 if new else in_vain + 1
+            if in_vain > MAX_IN_VAIN or not (rows or here):
+                raise _too_few(total, len(seen) + len(keyless))
             if not rows:
-                if steps_back >= MAX_STEPS_BACK or not here:
-                    raise _broken("it says that there is more, and does not give it")
-                steps_back += 1
-                overlaps = True
                 here = max(0, here - pages.size + 1)
+                last = last or 0  # whatever row: it must be a known one
                 continue
-            # A page of one row can't overlap and go on, so it goes on.
-            overlaps = len(rows) > 1
-            here = end - 1 if overlaps else end
+            # Where only the first row has a key, the next page can't start with a known one and go on: so it goes on.
+            at = max((n for n, key in enumerate(keys) if key is not None), default=0)
+            last = keys[at] if at else None
+            here = here + at if at else end
 
     def _keys(self, rows: Page) -> list[int]:
         return [key for key in map(self._hash, rows) if key is not None]
 
     def _hash(self, row: Any) -> int | None:
         key = row.get(self._key) if isinstance(row, Mapping) else None
-        return hash(key) if isinstance(key, str | int) else None
+        return key_hash(key) if is_key(key) else None
+
+
+def _add(places: set[int], place: int) -> bool:
+    """Whether it is new."""
+    before = len(places)
+    places.add(place)
+    return len(places) > before
+
+
+def _total(pages: Pages, names: Names) -> int | None:
+    total = pages.total(names) if pages.total else None
+    return total if isinstance(total, int) and not isinstance(total, bool) else None
 
 
 def _goes_on(pages: Pages, names: Names, rows: Page, end: int) -> bool:
     """Whether any of what the provider says means that there is more. Where it says nothing, a full page does."""
     more = bool(pages.more and pages.more(names))
-    total = pages.total(names) if pages.total else None
-    if isinstance(total, int) and not isinstance(total, bool):
+    total = _total(pages, names)
+    if total is not None:
         return more or end < total
     return more if pages.more else len(rows) >= pages.size
 
 
 def _is_text(token: Any) -> bool:
-    return isinstance(token, str | int) and not isinstance(token, bool)
+    """Whether it can go back as it came: text, without half a character in it, or a whole number."""
+    if not isinstance(token, str):
+        return isinstance(token, int) and not isinstance(token, bool)
+    try:
+        token.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(token: Any) -> str:
@@ -210,6 +239,19 @@ def _text(token: Any) -> str:
     if not _is_text(token):
         raise _broken("its page cursor is neither text nor a number")
     return str(token)
+
+
+def _too_few(total: int | None, came: int) -> PassingError:
+    if total is None or total <= came:
+        return _broken("it says that there is more, and does not give it")
+    return _broken(f"it says that it has {total:,} rows, and {came:,} came")
+
+
+def _too_fast(total: int | None, came: int) -> PassingError:
+    said = "" if total is None else f" It says that it has {total:,} rows, and {came:,} came."
+    return PassingError(
+        f"The provider's list changed faster than it could be read.{said} What was read is kept; the next sync tries again."
+    )
 
 
 def _broken(reason: str) -> PassingError:

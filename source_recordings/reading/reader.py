@@ -16,6 +16,7 @@ from source_recordings.http.client import Closed
 from source_recordings.reading.details import InOrder
 from source_recordings.reading.jobs import Jobs, Seed
 from source_recordings.reading.kept import Seen
+from source_recordings.reading.keys import is_key, key_hash
 from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pages import Walker
 from source_recordings.reading.reached import Marks, Reached
@@ -28,8 +29,8 @@ CHECKPOINT_SECONDS = 2.0
 """How often a window with one request per row saves how far it is."""
 
 OLD_ROWS = 5
-"""So many rows in a row at a page's end, older than wanted, are the end of a list that is sorted newest first: a single one
-may be an odd one."""
+"""So many rows in a row up to a page's end, older than wanted, are the end of a list that is sorted newest first: a single
+one may be an odd one."""
 
 Save = Callable[[list[Interval]], None]
 
@@ -84,10 +85,16 @@ class Reader:
     def _listed(self, window: Slice, shared: bool) -> Iterator[Delivery]:
         names = self._jobs.names
         plain = not self._jobs.stream.set
+        failures = Failures()
         for row, _ in self.rows(window, shared):
-            data = row if plain else self._jobs.record({**names, "row": row})
+            try:
+                data = row if plain else self._jobs.record({**names, "row": row})
+            except Exception as error:  # noqa: BLE001  one odd row takes no other one with it
+                failures.add(error)
+                continue
             if data is not None:
                 yield Delivery(data)
+        failures.raise_first()
 
     def rows(self, window: Slice, shared: bool = False) -> Iterator[tuple[Row, int]]:
         """The rows of a window as the provider lists them, with their times, without those of other windows and without
@@ -110,15 +117,15 @@ class Reader:
 
         tries = self._list.tries
         walker = Walker(self._root.pages, fetch, self._root.operation.rows, key, self._jobs.names, again, tries)
+        old = 0
         for page in walker.walk():
             self._jobs.tally.listed(len(page))
-            old = 0
             for row in page:
                 if not isinstance(row, dict):
                     self._jobs.tally.skip("a row that is no object")
                     continue
                 identity = row.get(key)
-                if not isinstance(identity, str | int) or identity == "":
+                if not is_key(identity):
                     self._jobs.tally.skip(f"a row without {key}")
                     continue
                 time = parse_time(row.get(field))
@@ -128,18 +135,19 @@ class Reader:
                 if time is None:
                     if not self._is_new(identity):
                         continue
-                elif may_repeat and not seen.add(hash(identity)):
+                elif may_repeat and not seen.add(key_hash(identity)):
                     continue
                 yield row, microseconds(time)
-            if newest_first and not window.is_open and old >= min(OLD_ROWS, len(page)) > 0:
+            if newest_first and not window.is_open and old >= OLD_ROWS:
                 return
 
     def _is_new(self, identity: Any) -> bool:
         """A row without a time belongs to no window: the first one that it turns up in takes it."""
+        key = key_hash(identity)
         with self._lock:
-            if hash(identity) in self._timeless:
+            if key in self._timeless:
                 return False
-            self._timeless.add(hash(identity))
+            self._timeless.add(key)
             return True
 
     # One request or file per row
@@ -183,11 +191,18 @@ class Reader:
     def _add_rows(self, window: Slice, add: Callable[[int, Seed], None], shared: bool) -> None:
         assert self._windows
         settled = self._windows.settled
+        failures = Failures()
         for row, time in self.rows(window, shared):
             at = moment(time)
-            for seed in self._jobs.seeds(row, time):
+            try:
+                seeds = list(self._jobs.seeds(row, time))
+            except Exception as error:  # noqa: BLE001  one odd row takes no other one with it
+                failures.add(error)
+                continue
+            for seed in seeds:
                 if at is None or (seed.key, at) not in settled:
                     add(time, seed)
+        failures.raise_first()
 
     def _add_ids(self, add: Callable[[int, Seed], None]) -> None:
         for number, seed in enumerate(self._jobs.ids()):

@@ -161,7 +161,8 @@ class Windows:
     def accepts(self, time: datetime | None, window: Slice) -> bool:
         """Whether a row of this time belongs to the window. One without a time always does.
 
-        Where the provider filters, its own choice stands, because it may compare another time than the row's.
+        Where the provider filters, its own choice stands, because it may compare another time than the row's. Without an
+        end date the newest window takes what lies ahead of the clock: no later window might ever come to it.
         """
         if time is None:
             return True
@@ -171,7 +172,8 @@ class Windows:
             return False
         if self._window.is_exact:
             return time != window.end
-        return (window.is_open or window.start <= time) and time < window.end
+        is_newest = self._span.end is None and window.end == self._end()
+        return (window.is_open or window.start <= time) and (is_newest or time < window.end)
 
     def finish(self, start: datetime, end: datetime) -> None:
         """All of [start, end) has been emitted."""
