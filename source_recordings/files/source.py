@@ -4,7 +4,6 @@ import os
 import random
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -12,6 +11,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from source_recordings.errors import UnexpectedError
+from source_recordings.http import waits
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 CONNECTIONS = 64
@@ -217,8 +217,7 @@ def _drain(response: requests.Response) -> None:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    value: Any = response.headers.get("Retry-After", "")
-    return float(value) if re.fullmatch(r"\d{1,4}", value) else None
+    return waits.asked_for(response.headers, reset=False)
 
 
 def backoff(tries: int) -> float:
