@@ -30,7 +30,7 @@ from airbyte_cdk.models import (
 
 from source_recordings.cdk import BaseSource, ConcurrentMessageRepository, DebugSliceLogger
 from source_recordings.check import check_providers
-from source_recordings.errors import Explained, PassingError, UserError
+from source_recordings.errors import Explained, PassingError, UserError, place_of
 from source_recordings.provider import Provider
 from source_recordings.provider_yaml import load_providers
 from source_recordings.redact import redacted
@@ -113,7 +113,7 @@ class SourceRecordings(BaseSource):
         failures: dict[str, AirbyteErrorTraceMessage] = {}
         if not catalog.streams:
             logger.warning("The catalog selects no stream: there is nothing to sync.")
-        states = ConnectorStateManager(state if self._state is None else self._state)
+        states = _states_of(state if self._state is None else self._state)
         wanted = {configured.stream.name: configured for configured in catalog.streams}
         sync = Sync(self._providers, config, wanted)
         try:
@@ -177,6 +177,16 @@ class SourceRecordings(BaseSource):
             message_repository=self.message_repository,
             queue=self._queue,
         )
+
+
+def _states_of(messages: list[AirbyteStateMessage] | None) -> ConnectorStateManager:
+    try:
+        return ConnectorStateManager(messages)
+    except (ValueError, TypeError, AttributeError) as error:  # from a program around ours: see inputs.py for files
+        raise UserError(
+            "The state can't be read. Give the connector the states that it printed, or no state to start again.",
+            internal_message=place_of(error),
+        ) from None
 
 
 _UNDER_WAY = (AirbyteStreamStatus.STARTED, AirbyteStreamStatus.RUNNING)

@@ -17,7 +17,7 @@ from typing import NoReturn
 from source_recordings.cdk import PRINT_BUFFER
 
 SIGNALS = {int(number): number.name for number in (signal.SIGTERM, signal.SIGINT)}
-SECONDS = 3.5
+SECONDS = 3.0
 FLUSH_SECONDS = 0.5
 READER_GONE = 141
 """The exit code of a program that SIGPIPE ends."""
