@@ -56,5 +56,5 @@ setup(
     python_requires=">=3.10,<3.14",
     install_requires=["airbyte-cdk>=7.39,<8", "requests"],
     extras_require={"tests": TESTS, "dev": TESTS + DEV, "demo": DEMO},
-    entry_points={"console_scripts": ["source-recordings=source_recordings.run:run"]},
+    entry_points={"console_scripts": ["source-recordings=source_recordings.__main__:main"]},
 )

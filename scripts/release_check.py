@@ -102,7 +102,7 @@ def check_metadata(wheel: Path) -> None:
     found = {key: metadata[key] or metadata[key.replace("-Expression", "")] for key in wanted}
     _same(set(found.items()), set(wanted.items()), "the metadata")
     _fail_if(set() if "LICENSE" in names else {"LICENSE"}, "not in the wheel")
-    if "source-recordings = source_recordings.run:run" not in entry_points:
+    if "source-recordings = source_recordings.__main__:main" not in entry_points:
         sys.exit("The wheel has no console script source-recordings.")
     body = str(metadata.get_payload())
     links = {link for link in re.findall(r"\]\(([^)#\s]+)", body) if "://" not in link}

@@ -1,8 +1,15 @@
 """Airbyte source connector for call and voice recordings from Bird, Amigo, Quo, Bota and Tether."""
 
-from importlib.metadata import PackageNotFoundError, version
+__all__ = ["__version__"]
 
-try:
-    __version__ = version("source-recordings")
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "0.0.0"
+
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when it is wanted: until the program heeds signals, nothing else is to take time."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  see above
+
+    try:
+        return version("source-recordings")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "0.0.0"

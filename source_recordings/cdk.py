@@ -12,7 +12,7 @@ from airbyte_cdk.sources.streams.concurrent.partitions.partition_generator impor
 from airbyte_cdk.sources.utils.files_directory import get_files_directory
 from airbyte_cdk.sources.utils.slice_logger import DebugSliceLogger
 from airbyte_cdk.utils import PrintBuffer
-from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, get_secrets, update_secrets
+from airbyte_cdk.utils.airbyte_secrets_utils import add_to_secrets, filter_secrets, get_secrets, update_secrets
 from airbyte_cdk.utils.datetime_helpers import ab_datetime_parse
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "PrintBuffer",
     "ab_datetime_parse",
     "add_to_secrets",
+    "filter_secrets",
     "get_files_directory",
     "get_secrets",
     "update_secrets",

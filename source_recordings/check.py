@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from source_recordings.errors import NEXT_STEP, explained
 from source_recordings.provider import Provider, Stream
+from source_recordings.reading.windows import Slice
 from source_recordings.sync import Sync, connected
+
+DAY = timedelta(days=1)
 
 
 def check_providers(providers: Mapping[str, Provider], config: Mapping[str, Any]) -> list[str]:
@@ -31,7 +35,9 @@ def _ask(provider: Provider, config: Mapping[str, Any]) -> str | None:
         connection, stream = next(iter(sync.streams()))
         reader = sync.reader(connection, stream)
         windows = sync.windows(provider, stream, {}) if reader.has_windows else None
-        next(iter(reader.read(next(iter(windows.slices()), None) if windows else None)), None)
+        # A start within this very second leaves no window; the key is to be tried all the same.
+        window = next(iter(windows.slices()), Slice(sync.span.now - DAY, sync.span.now)) if windows else None
+        next(iter(reader.read(window)), None)
     except Exception as error:  # noqa: BLE001  a check answers, whatever happens
         message = explained(error, provider.title, provider.name).message or ""
         return message.removesuffix(NEXT_STEP).strip()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,9 +10,26 @@ from jsonschema import Draft7Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from source_recordings import times
+from source_recordings.addresses import problem_of
 from source_recordings.cdk import ab_datetime_parse
 
 Schema = Mapping[str, Any]
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""A start date that is further ahead of the clock than this lies in the future."""
+
+_NAME = re.compile(r"[A-Za-z_]{1,40}")
+"""An unknown key that is repeated. Another one may be a secret in the wrong place."""
+
+
+def without_nulls(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without the keys that are null, also inside a section: they are as if they were not there."""
+    return {
+        key: without_nulls(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if value is not None
+    }
 
 
 def problems(config: Any, spec: Schema) -> list[str]:
@@ -22,11 +39,12 @@ def problems(config: Any, spec: Schema) -> list[str]:
     """
     if not isinstance(config, Mapping):
         return ["The config must be a JSON object."]
+    config = without_nulls(config)
     properties: Mapping[str, Schema] = spec["properties"]
     providers = {name: s for name, s in properties.items() if s.get("group") == "providers"}
     found: list[str] = []
     for name, schema in properties.items():
-        if name in config and config[name] is not None:
+        if name in config:
             if name in providers:
                 found += _in_provider(name, config[name], schema)
             else:
@@ -34,13 +52,13 @@ def problems(config: Any, spec: Schema) -> list[str]:
     if not found and not any(is_connected(config.get(name)) for name in providers):
         found.append(f"No provider is connected. Fill in at least one of: {', '.join(providers)}.")
     if not found:
-        found += _in_dates(config)
+        found += [*_in_dates(config), *_in_addresses(config, providers), *_in_text(config, "")]
     return found
 
 
 def unknown_keys(config: Mapping[str, Any], spec: Schema) -> list[str]:
     """What the config has that the spec does not know, one sentence each: it is ignored, and may be misspelt."""
-    return list(_unknown(config, spec, ""))
+    return list(_unknown(without_nulls(config), spec, ""))
 
 
 def _unknown(value: Mapping[str, Any], schema: Schema, path: str) -> Iterator[str]:
@@ -52,6 +70,9 @@ def _unknown(value: Mapping[str, Any], schema: Schema, path: str) -> Iterator[st
         elif not name.startswith("__"):  # the CDK's own
             close = get_close_matches(name, known, 1)
             hint = f"; did you mean `{path}{close[0]}`?" if close else "."
+            if not _NAME.fullmatch(name):
+                yield f"{f'`{path[:-1]}`' if path else 'The config'} has a key that is none of this config and is ignored."
+                continue
             yield f"`{path}{name}` is not a key of this config and is ignored{hint}"
 
 
@@ -128,7 +149,7 @@ def _in_choice(instance: Any, schema: Schema, path: str) -> Iterator[str]:
         return
     key = next(k for k, p in schema["oneOf"][0]["properties"].items() if "const" in p)
     options = {o["properties"][key]["const"]: o for o in schema["oneOf"]}
-    if instance.get(key) not in options:
+    if instance.get(key) not in list(options):  # it may be anything, a list too
         yield f"`{path}.{key}` must be one of: {', '.join(options)}."
     else:
         yield from _in_value(instance, options[instance[key]], path)
@@ -144,3 +165,26 @@ def _in_dates(config: Mapping[str, Any]) -> Iterator[str]:
                 yield f"`{key}` is no date that exists."
     if len(dates) == 2 and dates["end_date"] <= dates["start_date"]:
         yield "`end_date` must be later than `start_date`."
+    if "start_date" in dates and dates["start_date"] > times.utc_now() + CLOCKS_DIFFER:
+        yield (
+            "`start_date` lies in the future: nothing has been created since then, so nothing would be synced. Set an "
+            "earlier time, in UTC, or check this machine's clock."
+        )
+
+
+def _in_addresses(config: Mapping[str, Any], providers: Mapping[str, Schema]) -> Iterator[str]:
+    for name in providers:
+        section = _mapping(config.get(name))
+        if is_connected(section) and "base_url" in section:
+            problem = problem_of(section["base_url"])
+            if problem:
+                yield f"`{name}.base_url` is no address that can be asked: {problem}. It must have the form: https://host."
+
+
+def _in_text(value: Mapping[str, Any], path: str) -> Iterator[str]:
+    """JSON can write half of a character, which no request can carry."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and is_connected(inner):
+            yield from _in_text(inner, f"{path}{key}.")
+        elif isinstance(inner, str) and any("\ud800" <= letter <= "\udfff" for letter in inner):
+            yield f"`{path}{key}` has half of a character (a lone surrogate). Copy it again."

@@ -1,6 +1,8 @@
 """Errors in words for the person who reads them in a job's log."""
 
 import logging
+import traceback
+from pathlib import Path
 from typing import Any
 
 from airbyte_cdk import AirbyteTracedException
@@ -12,8 +14,16 @@ NEXT_STEP = "The rest of the sync goes on; the next one reads what was missed."
 class Explained(AirbyteTracedException):
     """An error whose message is written for a person; the end of a sync repeats it instead of its internals."""
 
+    origin: BaseException | None = None
+    """What went wrong inside, where that tells more than this."""
+
     def __repr__(self) -> str:
         return self.message or ""
+
+    def as_airbyte_message(self, stream_descriptor: StreamDescriptor | None = None) -> AirbyteMessage:
+        message = super().as_airbyte_message(stream_descriptor)
+        message.trace.error.stack_trace = stack_of(self.origin or self)  # type: ignore[union-attr]
+        return message
 
 
 class UserError(Explained):
@@ -51,6 +61,7 @@ class UnexpectedError(Explained):
             failure_type=FailureType.system_error,
             exception=exception,
         )
+        self.origin = exception
 
 
 def is_config_error(error: BaseException | None) -> bool:
@@ -64,7 +75,7 @@ def explained(error: Exception, title: str, stream_name: str) -> AirbyteTracedEx
         return error
     return UnexpectedError(
         f"{title}: stream {stream_name} met an answer that it can't read ({type(error).__name__}).",
-        internal_message=repr(error),
+        internal_message=place_of(error),
         exception=error,
     )
 
@@ -74,6 +85,27 @@ def named(error: AirbyteTracedException, title: str) -> AirbyteTracedException:
     if not isinstance(error, PassingError) or title in (error.message or ""):
         return error
     return PassingError(f"{title}: {error.message}", error.internal_message)
+
+
+def stack_of(error: BaseException) -> str:
+    """Where an error comes from: places and kinds, but no texts except ours. Others quote answers, addresses, keys."""
+    parts: list[str] = []
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following and id(following) not in seen:
+        seen.add(id(following))
+        kind = type(following)
+        said = f": {following}" if isinstance(following, Explained) else ""
+        parts.append(f"{''.join(traceback.format_tb(following.__traceback__))}{kind.__module__}.{kind.__name__}{said}")
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+    return "Traceback (most recent call last):\n" + "\n\n".join(reversed(parts)) + "\n"
+
+
+def place_of(error: BaseException) -> str:
+    """The kind of the error and the line that raised it, in place of a text that may quote anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 def without_stack_trace(record: logging.LogRecord) -> bool:

@@ -1,32 +1,28 @@
-"""From the command line to the source: what the console script `source-recordings` calls."""
+"""From the command line to the source: what a command prints, and how it ends."""
 
-import json
+import errno
 import logging
 import os
 import sys
+import threading
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from tempfile import NamedTemporaryFile
-from threading import Event, Thread
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
 
 from airbyte_cdk import AirbyteEntrypoint, AirbyteTracedException
-from airbyte_cdk.models import ConnectorSpecification, FailureType
+from airbyte_cdk.models import AirbyteMessage, ConnectorSpecification, FailureType, Type
 
 from source_recordings.cdk import PRINT_BUFFER, PrintBuffer, get_secrets, update_secrets
 from source_recordings.config import problems, unknown_keys
-from source_recordings.errors import UserError, without_stack_trace
+from source_recordings.errors import Explained, UnexpectedError, UserError, place_of
+from source_recordings.inputs import read_catalog, read_config, read_state
 from source_recordings.provider_yaml import load_providers
+from source_recordings.redact import LogFormatter, forms_of, is_for_the_log, redacted
 from source_recordings.source import SourceRecordings
-from source_recordings.spec import build_spec
+from source_recordings.stop import Stop, check_reader
 
 logger = logging.getLogger("airbyte")
-
-SHORTEST_SECRET = 4
-LONGEST_REASON = 500
 
 
 class Entrypoint(AirbyteEntrypoint):
@@ -43,47 +39,109 @@ class Entrypoint(AirbyteEntrypoint):
 
     @staticmethod
     def set_up_secret_filter(config: Any, connection_specification: Mapping[str, Any]) -> None:
-        """Hides secrets from the output, also as they look in a JSON body and in a URL.
+        """Hides secrets from the output, in each form that they may have there."""
+        update_secrets(forms_of(str(secret) for secret in get_secrets(connection_specification, config)))
 
-        Very short ones are left: to mask every "a" would mask the protocol itself.
+    def run(self, parsed: Namespace) -> Iterator[str]:
+        """The lines of one command.
+
+        The CDK's own keeps a copy of the config, with its keys, in a temporary folder, and fails where there is none.
         """
-        secrets = [str(s) for s in get_secrets(connection_specification, config)]
-        forms = {f for s in secrets for f in (s, json.dumps(s)[1:-1], quote(s, safe=""))}
-        update_secrets([form for form in forms if len(form) >= SHORTEST_SECRET])
+        if parsed.debug or os.environ.get("LOG_LEVEL", "").lower() == "debug":
+            logger.setLevel(logging.DEBUG)
+        spec = self.source.spec(logger)
+        messages = [AirbyteMessage(type=Type.SPEC, spec=spec)] if parsed.command == "spec" else self._ask(parsed, spec)
+        try:
+            for message in messages:
+                yield self.airbyte_message_to_string(redacted(message))
+        finally:
+            for message in self._emit_queued_messages(self.source):
+                print_line(self.airbyte_message_to_string(redacted(message)))
+
+    def _ask(self, parsed: Namespace, spec: ConnectorSpecification) -> Iterable[AirbyteMessage]:
+        config = read_config(parsed.config)
+        if parsed.command == "check":
+            return self.check(spec, config)
+        if parsed.command == "discover":
+            return self.discover(spec, config)
+        self.set_up_secret_filter(config, spec.connectionSpecification)
+        if problems(config, spec.connectionSpecification):
+            self.validate_connection(spec, config)
+        assert isinstance(self.source, SourceRecordings)
+        catalog = read_catalog(parsed.catalog)
+        state = read_state(parsed.state, self.source.all_streams) if parsed.state else []
+        return self.read(spec, config, catalog, state)
 
 
 def run(args: list[str] | None = None) -> None:
     """Runs one command of the Airbyte protocol; all that it prints on stdout are protocol messages.
 
-    Exits with 1 after a failure, 2 for a wrong command line.
+    Exits with 1 after a failure, 2 for a wrong command line. Without `args` it is the program itself, which a signal ends.
     """
-    parsed = AirbyteEntrypoint.parse_args(sys.argv[1:] if args is None else args)
+    stop = Stop()
+    if args is not None:
+        code = _command(args, stop)
+    else:
+        with stop.listening():
+            code = _program(stop)
+    if code:
+        sys.exit(code)
+
+
+def _program(stop: Stop) -> int:
+    if sys.__stdout__ is None:
+        stop.output_lost(OSError(errno.EBADF, os.strerror(errno.EBADF)))
+    try:
+        try:
+            code = _command(sys.argv[1:], stop)
+        finally:
+            sys.__stdout__.flush()
+    except OSError as error:
+        stop.output_lost(error)
+    if stop.is_wanted:
+        stop.leave(stop.code)
+    return code
+
+
+def _command(args: list[str], stop: Stop) -> int:
+    parsed = AirbyteEntrypoint.parse_args(args)
     if not parsed.command:
         AirbyteEntrypoint.parse_args(["--help"])
     for handler in logging.getLogger().handlers:
-        handler.addFilter(without_stack_trace)
-    failed = False
-    with PRINT_BUFFER, _flushed(PRINT_BUFFER), _without_pipes(parsed):
+        handler.setFormatter(LogFormatter())
+        handler.addFilter(is_for_the_log)
+    threading.excepthook = _log_failed_thread
+    with PRINT_BUFFER, _flushed(PRINT_BUFFER, stop):
         try:
-            for message in Entrypoint(create_source(parsed)).run(parsed):
-                print(f"{message}\n", end="")
+            for line in Entrypoint(SourceRecordings(providers=load_providers(), stop=stop)).run(parsed):
+                print_line(line)
         except Exception as error:  # noqa: BLE001  whatever it is, it becomes a message of the protocol
-            failed = True
-            _as_traced(error).emit_message()
-    if failed:
-        sys.exit(1)
+            message = redacted(_as_explained(error).as_airbyte_message())
+            print_line(AirbyteEntrypoint.airbyte_message_to_string(message))
+            return 1
+    return 0
+
+
+def print_line(line: str) -> None:
+    """In one piece: other threads print too."""
+    print(f"{line}\n", end="")
 
 
 @contextmanager
-def _flushed(buffer: PrintBuffer) -> Iterator[None]:
+def _flushed(buffer: PrintBuffer, stop: Stop) -> Iterator[None]:
     """Writes out what the CDK's buffer holds every second: otherwise only the next message does, which may be far off."""
-    over = Event()
+    over = threading.Event()
 
     def flush() -> None:
-        while not over.wait(1):
-            buffer.flush()
+        try:
+            while not over.wait(1):
+                buffer.flush()
+                check_reader()
+        except OSError as error:
+            if stop.is_listening:
+                stop.output_lost(error)
 
-    thread = Thread(target=flush, daemon=True)
+    thread = threading.Thread(target=flush, daemon=True)
     thread.start()
     try:
         yield
@@ -92,69 +150,19 @@ def _flushed(buffer: PrintBuffer) -> Iterator[None]:
         thread.join()
 
 
-@contextmanager
-def _without_pipes(parsed: Namespace) -> Iterator[None]:
-    """Puts a file in the place of a pipe, as in `--config <(...)`: the CDK reads each more than once."""
-    with ExitStack() as files:
-        for what in ("config", "catalog", "state"):
-            path = Path(getattr(parsed, what, None) or "")
-            if path.is_fifo():
-                file = files.enter_context(NamedTemporaryFile())  # its user's alone
-                file.write(path.read_bytes())
-                file.flush()
-                setattr(parsed, what, file.name)
-        yield
+def _log_failed_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value:
+        logger.error("A thread has failed: %s.", place_of(args.exc_value), exc_info=args.exc_value)
 
 
-def _as_traced(error: Exception) -> AirbyteTracedException:
+def _as_explained(error: Exception) -> Explained:
+    if isinstance(error, Explained):
+        return error
     if not isinstance(error, AirbyteTracedException):
         logger.fatal("The connector met an error that it does not know.", exc_info=error)
-        return AirbyteTracedException.from_exception(
-            error, message=f"The connector met an error that it does not know: {type(error).__name__}."
+        return UnexpectedError(
+            f"The connector met an error that it does not know: {type(error).__name__}.", place_of(error), error
         )
-    if error.failure_type == FailureType.config_error and not isinstance(error, UserError):
+    if error.failure_type == FailureType.config_error:
         return UserError(str(error), internal_message=error.internal_message)
-    return error
-
-
-def create_source(parsed: Namespace) -> SourceRecordings:
-    """The source for a parsed command line; one without a config if the config is missing or wrong.
-
-    Raises a config error for a file that can't be read.
-    """
-    config = _read("config", SourceRecordings.read_config, parsed)
-    providers = load_providers()
-    if config is None or problems(config, build_spec(providers)):
-        return SourceRecordings(providers=providers)
-    return SourceRecordings(
-        catalog=_read("catalog", SourceRecordings.read_catalog, parsed),
-        config=config,
-        state=_read("state", SourceRecordings.read_state, parsed),
-        config_path=parsed.config,
-        providers=providers,
-    )
-
-
-def _read(what: str, reader: Any, parsed: Namespace) -> Any:
-    path = getattr(parsed, what, None)
-    if not path:
-        return None
-    try:
-        return reader(path)
-    except Exception as error:  # noqa: BLE001  the readers raise what they like
-        raise UserError(
-            f"The {what} file {path} can't be read as an Airbyte {what}: {_reason(what, error)}",
-            internal_message=f"{type(error).__name__}: {error}",
-        ) from None
-
-
-def _reason(what: str, error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return "no permission. The user that runs this must be able to read it; in a container that is user 1000."
-    if isinstance(error, OSError):
-        return f"{os.strerror(error.errno or 0)}. Check the path."
-    if isinstance(error.__context__, json.JSONDecodeError):
-        place = error.__context__
-        return f"it is no JSON, from line {place.lineno}, column {place.colno} on."
-    # A config is not quoted: it holds secrets.
-    return f"{error}"[:LONGEST_REASON] if what != "config" else "it must hold one JSON object."
+    return UnexpectedError(str(error), error.internal_message, error)

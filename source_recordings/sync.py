@@ -1,5 +1,6 @@
 """One sync: connects the providers, and makes a reader of each stream that is asked for."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,7 +12,7 @@ from airbyte_cdk import ConfiguredAirbyteStream, ConnectorStateManager, MessageR
 
 from source_recordings import times
 from source_recordings.cdk import DefaultStream
-from source_recordings.config import is_connected
+from source_recordings.config import is_connected, without_nulls
 from source_recordings.delivery import Delivery
 from source_recordings.files.files import Files
 from source_recordings.http.asking import TRIES, Download, Endpoint, ask, log_in
@@ -39,7 +40,7 @@ def connected(
     for name, provider in providers.items():
         section = config.get(name)
         if section and is_connected(section):
-            filled = {key: value for key, value in section.items() if value is not None}
+            filled = without_nulls(section)
             base_url = filled.get("base_url") or provider.base_url or ""
             yield provider, {**filled, "base_url": base_url.rstrip("/")}
 
@@ -62,9 +63,12 @@ class Sync:
         self._files = Files(config.get("max_file_size_mb"), self._workers)
         self._tallies: dict[str, Tally] = {}
         self._windows: dict[str, Windows] = {}
+        self._stopped = False
+        self._over = threading.Event()
         lookback = config.get("lookback_days")
+        start = times.parse_time(config.get("start_date"))
         self.span = Span(
-            start=times.parse_time(config.get("start_date")),
+            start=start if start and start > times.EPOCH else None,
             end=times.parse_time(config.get("end_date")),
             lookback=timedelta(days=DEFAULT_LOOKBACK_DAYS if lookback is None else lookback),
             now=times.utc_now(),
@@ -75,12 +79,23 @@ class Sync:
             for provider, section in connected(providers, config)
         }
 
-    def close(self) -> None:
-        """What has not begun is dropped; what has, ends by its time-outs. Says what was skipped."""
+    def stop(self) -> None:
+        """What has not begun is dropped; what has, ends by its time-outs. What comes of it, nobody sees any more."""
+        self._stopped = True
         for connection in self._connections.values():
             connection.client.closed = True
             connection.pools.close()
             connection.answers.close()
+
+    def drop_files(self) -> None:
+        """Takes away the files that are under way."""
+        self._files.staging.close()
+
+    def close(self) -> None:
+        """Says what was skipped, and leaves nothing half."""
+        self.stop()
+        self.drop_files()
+        self._over.set()
         for name in sorted(self._tallies):
             windows = self._windows.get(name)
             self._tallies[name].log(nothing_yet=bool(windows and windows.nothing_yet and windows.has_read))
@@ -107,7 +122,9 @@ class Sync:
         deliver = self._deliver(connection, stream, tally, with_files=with_files)
         if provider.ids and connection.config.get(provider.ids.key):
             reader = Reader(Jobs(connection, stream, tally, deliver), None, lambda _: None)
-            partitions = WindowPartitions(provider, stream, lambda: [None], reader.read)
+            partitions = WindowPartitions(
+                provider, stream, lambda: [None], lambda _: self._unless_stopped(reader.read(None))
+            )
             return as_cdk_stream(stream, partitions, None, messages, incremental=False)
         windows = self.windows(provider, stream, _state_of(configured, states))
         jobs = Jobs(
@@ -121,10 +138,19 @@ class Sync:
         same_list = len(todo) > 1 and not todo[0].params(_window(provider, stream))
 
         def read(window: Slice | None) -> Iterator[Delivery]:
-            return reader.read(window, shared=same_list)
+            return self._unless_stopped(reader.read(window, shared=same_list))
 
         partitions = WindowPartitions(provider, stream, lambda: todo, read, cursor)
         return as_cdk_stream(stream, partitions, cursor, messages, incremental=True)
+
+    def _unless_stopped(self, deliveries: Iterator[Delivery]) -> Iterator[Delivery]:
+        """A window that a stop has cut short has neither failed nor come to its end: it says nothing until all is over."""
+        try:
+            yield from deliveries
+        except Exception:
+            if self._stopped:
+                self._over.wait()
+            raise
 
     def windows(self, provider: Provider, stream: Stream, state: Mapping[str, Any]) -> Windows:
         assert stream.cursor

@@ -10,7 +10,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_TIME = -(2**63)
 """In the place of microseconds, of a row without a time: before every time."""
 
-_ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -67,7 +66,7 @@ def moment(micros: int) -> datetime | None:
 
 
 def iso(time: datetime) -> str:
-    return time.astimezone(UTC).strftime(_ISO)
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def formatted(time: datetime, form: str) -> str:

@@ -5,7 +5,6 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -17,6 +16,7 @@ from urllib3.exceptions import LocationValueError
 
 from source_recordings.errors import UnexpectedError
 from source_recordings.files.neighbours import GuardedAdapter, Neighbour, is_neighbour, resolves_to_neighbour
+from source_recordings.http import waits
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 CONNECTIONS = 64
@@ -293,8 +293,7 @@ def _drain(response: requests.Response) -> None:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    value: Any = response.headers.get("Retry-After", "")
-    return float(value) if re.fullmatch(r"[0-9]{1,4}", value) else None
+    return waits.asked_for(response.headers, reset=False)
 
 
 def backoff(tries: int) -> float:

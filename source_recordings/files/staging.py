@@ -5,7 +5,7 @@ import hashlib
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -15,6 +15,7 @@ from source_recordings.cdk import get_files_directory
 from source_recordings.errors import UserError
 from source_recordings.files.folders import OWNER_FILE, folder_of
 from source_recordings.files.sniff import HEAD
+from source_recordings.http.client import Closed
 
 fcntl: ModuleType | None
 try:
@@ -45,7 +46,9 @@ class Staging:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._swept = False
+        self._closed = False
         self._lock = Lock()
+        self._open: set[Path] = set()
 
     def sweep(self) -> None:
         """Removes left-over parts, once."""
@@ -62,22 +65,38 @@ class Staging:
                 with suppress(OSError):
                     _remove_unless_locked(path)
 
+    def close(self) -> None:
+        """Removes the parts that are still under way: the threads that write them end with the process, and tidy up nothing."""
+        with self._lock:
+            self._closed = True
+            paths = list(self._open)
+        for path in paths:
+            with suppress(OSError):
+                path.unlink()
+
     def part(self) -> "Part":
-        """A new, empty part."""
+        """A new, empty part. Raises Closed."""
         self.sweep()
         with _disk_errors(self.root), folder_of(self.root, [PARTS]) as folder:
             while True:
                 path = self.root / PARTS / f"{secrets.token_hex(12)}.part"
-                fd = os.open(folder.name_of(path), _NEW, OWNER_FILE, dir_fd=folder.fd)
+                with self._lock:
+                    if self._closed:
+                        raise Closed
+                    fd = os.open(folder.name_of(path), _NEW, OWNER_FILE, dir_fd=folder.fd)
+                    self._open.add(path)
                 if _lock(fd) and os.fstat(fd).st_nlink:
-                    return Part(self.root, path, fd)
+                    return Part(self.root, path, fd, lambda path=path: self._open.discard(path))  # type: ignore[misc]
+                self._open.discard(path)
                 os.close(fd)  # another process swept it between the two calls
 
 
 class Part:
     """A file under way: what has been written, and its hash. Close it in any case."""
 
-    def __init__(self, root: Path, path: Path, fd: int) -> None:
+    def __init__(self, root: Path, path: Path, fd: int, done: Callable[[], None] = lambda: None) -> None:
+        """`done` is called when there is no part any more."""
+        self._done = done
         self._root = root
         self._path: Path | None = path
         self._fd = fd
@@ -132,6 +151,7 @@ class Part:
                 self._release()
             os.replace(self._path, folder.name_of(final), dst_dir_fd=folder.fd)
         self._path = None
+        self._done()
         self.close()
         return final
 
@@ -143,6 +163,7 @@ class Part:
             with suppress(OSError):
                 self._path.unlink()
             self._path = None
+            self._done()
         self._release()
 
     def _release(self) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import requests
 
 from source_recordings.http.answers import Reply
+from source_recordings.temporary import disk_errors
 
 CHUNK = 64 * 1024
 
@@ -27,13 +28,15 @@ class FileApart:
     def __init__(self) -> None:
         self.token = f"apart:{uuid4()}"
         self.size = 0
-        self._fd, path = tempfile.mkstemp()  # its owner's alone
-        os.unlink(path)  # noqa: PTH108  there is no name any more
+        with disk_errors():
+            self._fd, path = tempfile.mkstemp()  # its owner's alone
+            os.unlink(path)  # noqa: PTH108  there is no name any more
         weakref.finalize(self, os.close, self._fd)
 
     def write(self, raw: bytes) -> None:
         """A piece as JSON writes it, without the quotation marks around it."""
-        os.pwrite(self._fd, raw, self.size)
+        with disk_errors():
+            os.pwrite(self._fd, raw, self.size)
         self.size += len(raw)
 
     def pieces(self) -> Iterator[str]:

@@ -176,7 +176,9 @@ class Asking:
         given_up = monotonic() - self._limited_since > RATE_LIMITED_SECONDS
         if self.endpoint.tries == 1 or given_up:
             raise PassingError(f"{self._title} asks to slow down (HTTP 429). {NEXT_STEP}")
-        return Later(waits.due(waits.grown(self._limited) if said is None else said))
+        wait = waits.grown(self._limited) if said is None else said
+        self.client.tell_wait(f"{self._title} asks to slow down (HTTP 429)", wait)
+        return Later(waits.due(wait))
 
     def _again(self, said: str, reply: Reply | None = None) -> Later:
         """After a wait, unless this was the last try."""
@@ -186,6 +188,7 @@ class Asking:
         wait = None
         if reply and reply.status == 503:
             wait = waits.asked_for(reply.headers, reset=False)
+            self.client.tell_wait(f"{self._title} is not available (HTTP 503)", wait or 0.0)
         return Later(waits.due(waits.grown(self._failed) if wait is None else wait))
 
     def _gave_up(self, said: str, reply: Reply | None) -> Exception:

@@ -5,6 +5,7 @@ No redirect is followed: it would take the credential, or a login's password, wh
 
 import logging
 import threading
+import time
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ TIMEOUT = (10, 60)
 """Seconds, to connect and between two pieces of the answer."""
 
 PLAIN = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "source-recordings"}
+
+LONG_WAIT = 10.0
 
 # A shorter one is no JWT, and to mask it in the output would mask parts of words.
 SHORTEST_TOKEN = 16
@@ -84,12 +87,20 @@ class Client:
         """A session holds one connection: a pool of connections has locks, for which all threads would queue."""
         self.login: Login | None = None
         self.closed = False
+        self._told_until = 0.0
         self._auth = next((a for a in provider.auth if a.when(self.names)), None)
 
     @property
     def auth(self) -> Auth | None:
         """The way in which requests are authorized with this config."""
         return self._auth
+
+    def tell_wait(self, why: str, seconds: float) -> None:
+        """Says once, and not for every thread, that there is a long silence ahead."""
+        until = time.monotonic() + seconds
+        if seconds >= LONG_WAIT and until > self._told_until + LONG_WAIT:
+            self._told_until = until
+            logger.info("%s: it is asked again in %d seconds.", why, seconds)
 
     def request(self, operation: Operation, names: Names, params: Mapping[str, str] | None = None) -> Request:
         """Raises BadSegment where a value can't be part of the address."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from source_recordings.errors import UserError
 from source_recordings.http.answers import Answer, Apart, Reply
 from source_recordings.http.asking import Asking, Later
 from source_recordings.http.client import Request
+from source_recordings.temporary import disk_errors
 
 BYTES = 256 * 1024 * 1024
 ENTRIES = 50_000
@@ -123,16 +123,10 @@ class Answers:
             self._position = 0
         start = self._position
         self._drop(start, start + length)
-        try:
+        with disk_errors():
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  see close()
             os.pwrite(self._file.fileno(), body, start)
-        except OSError as error:
-            raise UserError(
-                f"The folder for temporary files can't be written ({os.strerror(error.errno or 0)}). Free some space there, "
-                "or name another folder in the environment variable TMPDIR.",
-                internal_message=repr(error),
-            ) from None
         self._position = start + length
         return start, length
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from source_recordings.times import EPOCH, parse_iso, parse_time, utc_now
+from source_recordings.times import EPOCH, UTC, parse_iso, parse_time, utc_now
 
 LONGEST = 15 * 60.0
 """Seconds. Whatever a header says, the provider is asked again then."""
@@ -61,16 +61,15 @@ def _seconds(value: str | None, *, is_moment: bool = False) -> float | None:
         moment = _date(value)
     if moment is None or moment < EPOCH:
         return None
-    try:
-        return max(0.0, (moment - utc_now()).total_seconds())
-    except (TypeError, OverflowError):  # a date without a zone
-        return None
+    return max(0.0, (moment - utc_now()).total_seconds())
 
 
 def _date(value: str) -> datetime | None:
     for parse in (parse_iso, parsedate_to_datetime):
         try:
-            return parse(value)
+            found = parse(value)
+            # `-0000` is a date in UTC of which nobody says where it was written; Python leaves the zone out.
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
         except (ValueError, TypeError, OverflowError):  # noqa: PERF203  two forms
             continue
     return None

@@ -11,7 +11,7 @@ from source_recordings.errors import explained
 from source_recordings.expressions import BadSegment, Names, segment
 from source_recordings.http.answers import Answer, Apart
 from source_recordings.http.asking import Asking, Endpoint, answer_to, ask
-from source_recordings.http.client import Client
+from source_recordings.http.client import Client, Closed
 from source_recordings.http.shared import Answers
 from source_recordings.provider import Operation, Provider, Stream
 from source_recordings.reading.details import Job, Pools
@@ -313,4 +313,6 @@ class Jobs:
         self.tally.skip(f"its ID can't be asked for: {error}")
 
     def _explained(self, error: Exception) -> Exception:
+        if isinstance(error, Closed):
+            return error
         return explained(error, self._connection.provider.title, self.stream.name)

@@ -1,13 +1,12 @@
 """What is kept of a window's rows while it is read: little in memory, because a window can have very many rows."""
 
-import os
 import pickle
 import tempfile
 from array import array
 from bisect import bisect_left
 from typing import Any
 
-from source_recordings.errors import UserError
+from source_recordings.temporary import disk_errors
 
 
 class Seen:
@@ -60,15 +59,9 @@ class Waiting:
 
     def add(self, time: int, item: Any) -> None:
         """Raises a config error if there is no room for the file."""
-        try:
+        with disk_errors():
             self._file.seek(self._end)
             pickle.dump(item, self._file, pickle.HIGHEST_PROTOCOL)
-        except OSError as error:
-            raise UserError(
-                f"The folder for temporary files can't be written ({os.strerror(error.errno or 0)}). Free some space there, "
-                "or name another folder in the environment variable TMPDIR.",
-                internal_message=repr(error),
-            ) from None
         self._times.append(time)
         self._places.append(self._end)
         self._end = self._file.tell()

@@ -161,16 +161,23 @@ class Reader:
         reached: Reached | None = None
         saved = monotonic()
         with closing(order.outcomes()) as done:
-            for number, seed, outcome in done:
-                if outcome.error:
-                    failures.add(outcome.error)
-                yield from outcome.deliveries
-                self._remember(seed, outcome)
-                marks.done(number, failed=outcome.error is not None)
-                if window and listing.is_complete and monotonic() - saved > CHECKPOINT_SECONDS:
-                    reached = reached or Reached(window, order.times, marks)
-                    self._save(reached.intervals())
-                    saved = monotonic()
+            try:
+                for number, seed, outcome in done:
+                    if isinstance(outcome.error, Closed):
+                        raise outcome.error
+                    if outcome.error:
+                        failures.add(outcome.error)
+                    yield from outcome.deliveries
+                    self._remember(seed, outcome)
+                    marks.done(number, failed=outcome.error is not None)
+                    if window and listing.is_complete and monotonic() - saved > CHECKPOINT_SECONDS:
+                        reached = reached or Reached(window, order.times, marks)
+                        self._save(reached.intervals())
+                        saved = monotonic()
+            except Closed:  # what has been handed on need not be asked for again
+                if window and listing.is_complete:
+                    self._save((reached or Reached(window, order.times, marks)).intervals())
+                raise
         if listing.error:
             failures.add(listing.error)
         elif window and failures.first:
