@@ -110,7 +110,7 @@ def test_during_another_command(command: str, tmp_path: Path) -> None:
 def test_at_random_moments_nothing_is_lost(tmp_path: Path) -> None:
     """What all the stopped syncs have printed, and the last one, is together every record."""
     chance = random.Random(23)
-    with a_sandbox(size=220, latency=0.05) as sandbox:
+    with a_sandbox(size=220, latency=0.15) as sandbox:
         config = sandbox_config(sandbox, num_workers=6)
         streams = ("quo_calls", "bird_recordings", *JOBS)
         seen: dict[str, set[tuple[Any, ...]]] = {stream: set() for stream in streams}
@@ -120,7 +120,7 @@ def test_at_random_moments_nothing_is_lost(tmp_path: Path) -> None:
             running = Running(tmp_path, *files(tmp_path, config, *streams, state=state))
             running.wait_until_printed("STARTED")
             if attempt < 8:
-                time.sleep(chance.uniform(0.1, 4.0))
+                time.sleep(chance.uniform(0.1, 2.5))
                 ended = running.end(chance.choice([signal.SIGTERM, signal.SIGINT]))
             else:
                 ended = running.end()

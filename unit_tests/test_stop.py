@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Left(BaseException):
 
 
 @pytest.fixture
-def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def left(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The exit codes with which the process would have ended."""
     codes: list[int] = []
 
@@ -54,7 +55,11 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(os, "_exit", leave)
     monkeypatch.setattr(module, "PRINT_BUFFER", PrintBuffer())
-    return codes
+    monkeypatch.setattr(module, "SECONDS", 0.5)
+    yield codes
+    for thread in threading.enumerate():
+        if thread.name in ("stop", "leave"):  # they must not meet the real os._exit
+            thread.join()
 
 
 def wait_for(condition: Any) -> None:
@@ -65,10 +70,7 @@ def wait_for(condition: Any) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_winds_up_once_and_leaves_in_any_case(
-    number: int, code: int, left: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SECONDS", 0.2)
+def test_a_signal_winds_up_once_and_leaves_in_any_case(number: int, code: int, left: list[int]) -> None:
     before = signal.getsignal(number)
     calls: list[str] = []
     stop = Stop()
@@ -89,7 +91,8 @@ def test_a_signal_with_nothing_to_wind_up_leaves_at_once(left: list[int]) -> Non
         os.kill(os.getpid(), signal.SIGTERM)
         began = time.monotonic()
         wait_for(lambda: left)
-    assert left[0] == 143 and time.monotonic() - began < module.SECONDS
+        soon = time.monotonic() - began < module.SECONDS
+    assert left[0] == 143 and soon
 
 
 def test_leaving_prints_what_is_left(left: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,6 +237,18 @@ def test_main_heeds_signals_before_it_imports_the_rest(left: list[int], monkeypa
         for number, handler in before.items():
             signal.signal(number, handler)
     assert left == [143]
+
+
+@pytest.mark.parametrize(("ended", "code"), [(0, 0), (2, 2), (None, 0), ("a text", 1)])
+def test_main_ends_without_python_s_own_end(
+    ended: object, code: int, left: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In which a signal would meet no handler."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(run_module, "run", lambda: sys.exit(ended))  # type: ignore[arg-type]
+    with pytest.raises(Left):
+        main_module.main()
+    assert left == [code]
 
 
 @pytest.mark.parametrize("arguments", [["spec"], ["fly"], []])
