@@ -52,7 +52,7 @@ fuzz: $(VENV)/ready ## read 10,000 generated answers, most of them wrong, and ki
 	@echo "SEED=$(SEED) FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) KILLS=$(KILLS)"
 	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) KILLS=$(KILLS) FUZZ_SEED=$(SEED) $(VENV)/bin/python -m pytest \
 		integration_tests/test_recovery.py unit_tests/test_fuzz.py \
-		-n auto --dist worksteal --hypothesis-seed=$(SEED) -o timeout=1800 -q
+		-n auto --dist worksteal --hypothesis-seed=$(SEED) -o timeout=1800 -p no:logging -q
 
 .PHONY: lint
 lint: $(VENV)/ready ## ruff: rules and format

@@ -86,6 +86,12 @@ class Fault:
     choice: int
     times: int
 
+    @property
+    def limit(self) -> int:
+        """Who is asked to slow down asks for hours: here for a moment."""
+        asks_to_wait = self.kind == "status" and STATUSES[self.choice % len(STATUSES)] == 429
+        return min(self.times, 9) if asks_to_wait else self.times
+
     def __call__(self, content: str, context: Any) -> bytes:
         """The answer instead of this good one. Raises what the network does."""
         good = content.encode("utf-8", "surrogatepass")
@@ -280,7 +286,7 @@ class World:
             self.requests += 1
             self.given[target] += 1
             fault = self.plan.faults.get(target) if self.is_broken else None
-            return fault if fault and self.given[target] <= fault.times else None
+            return fault if fault and self.given[target] <= fault.limit else None
 
     # What must arrive
 
