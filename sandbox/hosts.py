@@ -17,7 +17,8 @@ class Host:
 
     def __init__(self, app: web.Application) -> None:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        self._site: web.TCPSite | None = None
+        self._site: web.SockSite | None = None
+        self._listener: socket.socket | None = None
         self._port = 0
         self._reserved: socket.socket | None = None
 
@@ -38,6 +39,10 @@ class Host:
         if self._site is None:
             return
         site, self._site = self._site, None
+        assert self._listener
+        # A connection that asyncio has accepted and not yet given to the server would be left to the garbage collector.
+        asyncio.get_running_loop().remove_reader(self._listener)
+        await asyncio.sleep(0)
         await site.stop()
         self._reserve()
         assert self._runner.server
@@ -53,16 +58,22 @@ class Host:
 
     async def _listen(self) -> None:
         self._release()
-        self._site = web.TCPSite(self._runner, HOST, self._port)
+        self._listener = _bound(self._port)
+        self._site = web.SockSite(self._runner, self._listener)
         await self._site.start()
 
     def _reserve(self) -> None:
         """Nobody else may get the port meanwhile: a socket that is bound and does not listen refuses connections."""
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind((HOST, self._port))
+        self._reserved = _bound(self._port)
 
     def _release(self) -> None:
         if self._reserved:
             self._reserved.close()
             self._reserved = None
+
+
+def _bound(port: int) -> socket.socket:
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.bind((HOST, port))
+    return found

@@ -57,7 +57,6 @@ class Sync:
         tries: int = TRIES,
     ) -> None:
         """`selected` are the names of the streams to read; `tries` of a request before it counts as failed."""
-        self._config = config
         self._workers = int(config.get("num_workers") or DEFAULT_WORKERS)
         self._gate = Gate(self._workers)
         self._files = Files(config.get("max_file_size_mb"), self._workers)

@@ -148,10 +148,10 @@ class Ground:
         text, kind = error["message"], error["failure_type"]
         if cell.provider.title not in text and cell.provider.name not in text.lower():
             yield f"names no provider: {text}"
-        # A file that the provider gives no good address for: there is nothing to do.
-        is_strange = cell.role in FILES and kind == "system_error"
-        if not is_strange and not ADVICE.search(text):
+        if not ADVICE.search(text):
             yield f"says not what to do: {text}"
+        # A file that the provider gives no good address for: no key of the config mends it.
+        is_strange = cell.role in FILES and kind == "system_error"
         refusals = {text for stream in cell.provider.streams.values() for text in stream.operation.refuse.values()}
         is_refused = cell.ending == "refused" or text in refusals
         if is_refused != (is_strange or kind == "config_error"):

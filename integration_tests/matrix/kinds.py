@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from importlib.util import find_spec
 from typing import Any, Literal
 
 from integration_tests.matrix import rewrites
@@ -19,9 +18,6 @@ some of them without their files (missing)."""
 
 READ_SECONDS = 0.4
 """The time-out, where a fault is about it."""
-
-NO_MEDIA_IS_MISSING = find_spec("source_recordings.files.sniff") is not None
-"""Whether the connector looks at what comes in a file's place."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +104,6 @@ def in_json(spot: Spot) -> bool:
     return spot.role not in FILES
 
 
-def in_body(spot: Spot) -> bool:
-    return in_json(spot) or NO_MEDIA_IS_MISSING
-
-
 def in_rows(spot: Spot) -> bool:
     return bool(spot.operation and spot.operation.rows)
 
@@ -149,8 +141,8 @@ KINDS = [
     Kind("slow-start", wire("late", seconds=2 * READ_SECONDS), read_seconds=READ_SECONDS),
     Kind("drip", wire("drip", seconds=READ_SECONDS / 4), lasting="survives", read_seconds=READ_SECONDS),
     Kind("truncated", wire("truncate")),
-    Kind("empty", always(b""), in_body, lasting_file="missing"),
-    Kind("page", always(b"<!DOCTYPE html><html>Welcome</html>"), in_body, lasting_file="missing"),
+    Kind("empty", always(b""), lasting_file="missing"),
+    Kind("page", always(b"<!DOCTYPE html><html>Welcome</html>"), lasting_file="missing"),
     Kind("not-utf8", rewritten(lambda *_: rewrites.not_utf8), in_json),
     Kind("rows-null", rewritten(rewrites.rows(lambda _: None)), in_rows),
     Kind("rows-text", rewritten(rewrites.rows(lambda _: "none")), in_rows),

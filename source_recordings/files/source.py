@@ -14,7 +14,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import LocationValueError
 
-from source_recordings.errors import UnexpectedError
+from source_recordings.errors import NEXT_STEP, UnexpectedError
 from source_recordings.files.neighbours import GuardedAdapter, Neighbour, is_neighbour, resolves_to_neighbour
 from source_recordings.http import waits
 
@@ -169,21 +169,22 @@ class Api:
             return url
         raise UnexpectedError(
             f"{self.vendor} gave an address that is not https for a file ({parts.scheme or 'no scheme'}, host "
-            f"{host or 'none'}): it was not downloaded.",
+            f"{host or 'none'}): it was not downloaded. If it stays so, tell the provider.",
             internal_message="address of a file is not https",
         )
 
     def bad_address(self) -> UnexpectedError:
         """Without the address: its end may be a signature."""
         return UnexpectedError(
-            f"{self.vendor} gave an address for a file that is none: it was not downloaded.",
+            f"{self.vendor} gave an address for a file that is none: it was not downloaded. If it stays so, tell the "
+            "provider.",
             internal_message="address of a file can't be read",
         )
 
     def at_neighbour(self) -> UnexpectedError:
         return UnexpectedError(
             f"{self.vendor} gave an address for a file that only this machine and its neighbours reach (link-local, as "
-            "169.254.0.0/16): it was not asked for.",
+            "169.254.0.0/16): it was not asked for. If it stays so, tell the provider.",
             internal_message="address of a file is link-local",
         )
 
@@ -228,7 +229,7 @@ class Source:
                 raise Missing(f"HTTP {status}")
             else:
                 raise UnexpectedError(
-                    f"The host of a file of {self._api.vendor} refused it with HTTP {status}.",
+                    f"The host of a file of {self._api.vendor} refused it with HTTP {status}. {NEXT_STEP}",
                     internal_message=f"HTTP {status}",
                 )
         raise Broken("too many redirects")

@@ -144,6 +144,8 @@ class Windows:
     def something_came(self) -> None:
         """The past that was empty for earlier syncs counts as not read, and `doubtful` has it."""
         with self._lock:
+            if not self.nothing_yet:
+                return  # another window's first record was faster
             self.nothing_yet = False
             kept = [part for done in self._done for part in _uncovered(done, self._doubtful, _END_OF_TIME)]
             self._done = [(self._beginning, self._beginning), *kept]
