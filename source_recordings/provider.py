@@ -174,9 +174,17 @@ class Provider:
 
     def offered(self, config: Mapping[str, Any]) -> list[Stream]:
         """The streams that there are with this section of the config, in the order of the file."""
-        if not (self.ids and config.get(self.ids.key)):
+        if not self.is_by_id(config):
             return list(self.streams.values())
         return [s for s in self.streams.values() if self._has_ids(s)]
+
+    def is_by_id(self, config: Mapping[str, Any]) -> bool:
+        """Whether the section of the config lists IDs, to be read in the place of the lists."""
+        return bool(self.ids and config.get(self.ids.key))
+
+    def is_incremental(self, stream: Stream, config: Mapping[str, Any]) -> bool:
+        """Whether there is a time to go by."""
+        return self.root_of(stream).window is not None and not self.is_by_id(config)
 
     def _has_ids(self, stream: Stream) -> bool:
         root = self.root_of(stream)

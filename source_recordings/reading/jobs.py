@@ -68,6 +68,7 @@ class Jobs:
         """`deliver` for a stream of files; `is_remembered` tells what an earlier sync has settled, by key and time."""
         self.stream = stream
         self.root = connection.provider.root_of(stream)
+        self.is_by_id = connection.provider.is_by_id(connection.config)
         self.tally = tally
         self._connection = connection
         self._deliver = deliver

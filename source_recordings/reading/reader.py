@@ -58,7 +58,7 @@ class Reader:
     """Reads the windows of one stream. Its methods may be called by many threads at once."""
 
     def __init__(self, jobs: Jobs, windows: Windows | None, save: Save) -> None:
-        """`windows` is None where the user has listed IDs; `save` says that intervals are complete."""
+        """`windows` is None where the user has listed IDs, or rows have no time; `save` says that intervals are complete."""
         self._jobs = jobs
         self._windows = windows
         self._save = save
@@ -73,14 +73,14 @@ class Reader:
 
     def read(self, window: Slice | None, *, shared: bool = False) -> Iterator[Delivery]:
         """Raises the first error once all else has been handed on. `shared`: another window needs the same list."""
-        if window is None:
+        if self._jobs.is_by_id:
             yield from self._done(None, self._add_ids)
         elif self._jobs.stream is self._root:
             yield from self._listed(window, shared)
         else:
             yield from self._done(window, lambda add: self._add_rows(window, add, shared))
 
-    def _listed(self, window: Slice, shared: bool) -> Iterator[Delivery]:
+    def _listed(self, window: Slice | None, shared: bool) -> Iterator[Delivery]:
         names = self._jobs.names
         plain = not self._jobs.stream.set
         for row, _ in self.rows(window, shared):
@@ -88,15 +88,13 @@ class Reader:
             if data is not None:
                 yield Delivery(data)
 
-    def rows(self, window: Slice, shared: bool = False) -> Iterator[tuple[Row, int]]:
+    def rows(self, window: Slice | None, shared: bool = False) -> Iterator[tuple[Row, int]]:
         """The rows of a window as the provider lists them, with their times, without those of other windows and without
         repetitions.
         """
-        assert self._windows and self._root.window
-        field, key = self._root.window.field, self._root.primary_key[0]
-        params = window.params(self._root.window)
+        key, form = self._root.primary_key[0], self._root.window
+        params = window.params(form) if window and form else {}
         may_repeat = bool(self._root.pages and self._root.pages.offset)
-        newest_first = self._root.window.newest_first
         seen = Seen()
 
         def fetch(page: Mapping[str, str]) -> Answer:
@@ -114,17 +112,17 @@ class Reader:
                 if not isinstance(identity, str | int) or identity == "":
                     self._jobs.tally.skip(f"a row without {key}")
                     continue
-                time = parse_time(row.get(field))
-                old = old + 1 if time is not None and time < window.start else 0
-                if not self._windows.accepts(time, window):
-                    continue
-                if time is None:
-                    if not self._is_new(identity):
+                time = parse_time(row.get(form.field)) if form else None
+                if window and self._windows:
+                    old = old + 1 if time is not None and time < window.start else 0
+                    if not self._windows.accepts(time, window):
                         continue
-                elif may_repeat and not seen.add(hash(identity)):
+                    if time is None and not self._is_new(identity):
+                        continue
+                if may_repeat and not seen.add(hash(identity)):
                     continue
                 yield row, microseconds(time)
-            if newest_first and not window.is_open and old >= min(OLD_ROWS, len(page)) > 0:
+            if form and form.newest_first and window and not window.is_open and old >= min(OLD_ROWS, len(page)) > 0:
                 return
 
     def _is_new(self, identity: Any) -> bool:
@@ -173,9 +171,8 @@ class Reader:
             for key in outcome.delivered:
                 self._windows.settled.add(key, time)
 
-    def _add_rows(self, window: Slice, add: Callable[[int, Seed], None], shared: bool) -> None:
-        assert self._windows
-        settled = self._windows.settled
+    def _add_rows(self, window: Slice | None, add: Callable[[int, Seed], None], shared: bool) -> None:
+        settled = self._windows.settled if self._windows else ()
         for row, time in self.rows(window, shared):
             at = moment(time)
             for seed in self._jobs.seeds(row, time):
