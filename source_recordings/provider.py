@@ -97,14 +97,38 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Match:
+    """A list of the whole account, in which the rows of a unit are found by a field.
+
+    It is walked once a sync; where the provider refuses that, `param` asks for one unit's rows at a time.
+    """
+
+    field: str
+    param: str
+    pages: Pages
+    newest_first: str | None = None
+    """The field with a row's time, if the list is sorted by it."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to ask about a unit: about a row of a list, or about an item that stands in the row."""
+
+    operation: Operation
+    ids: tuple[Expression, ...]
+    """What is asked for. Several, where no document says which one the provider wants: a sync finds out."""
+    when: Expression
+    each: Expression | None = None
+    match: Match | None = None
+
+
+@dataclass(frozen=True)
 class ForEach:
-    """A request for each row of a list, or for each item that stands in the row."""
+    """A request for each unit of a list's rows. A row goes the first way in which it has one."""
 
     row_of: str
-    id: Expression
-    when: Expression
-    each: Expression | None
-    version: tuple[Expression, ...]
+    ways: tuple[Way, ...]
+    version: tuple[Expression, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -184,8 +184,8 @@ def _operations(provider: Provider, stream: Stream, *, by_id: bool) -> Iterator[
         yield root.operation
     elif root.by_id:
         yield root.by_id
-    if stream.for_each:
-        yield stream.operation
+    for way in stream.for_each.ways if stream.for_each else ():
+        yield way.operation
 
 
 def _state_of(configured: ConfiguredAirbyteStream, states: ConnectorStateManager) -> Mapping[str, Any]:

@@ -50,6 +50,8 @@ class Endpoint:
     """Whether each request is about one recording or call, and not about a list."""
     tries: int = TRIES
     answered: bool = False
+    choice: int | None = None
+    """Which of several IDs the provider wants, once it is known."""
     refusal: UserError | None = None
     """A config error: every further request would meet it too."""
     first: threading.Lock = field(default_factory=threading.Lock)
@@ -77,6 +79,8 @@ class Asking:
         self._failed = 0
         self._limited = 0
         self._limited_since = 0.0
+        self.is_probe = False
+        """Whether something else is asked for where this is not there: then that is no skip yet."""
 
     def once(self) -> Answer | Later:
         """One try. Raises an error in words once no other try makes sense."""
@@ -110,7 +114,7 @@ class Asking:
             raise
         if isinstance(found, Answer):
             self.endpoint.answered = True
-            if found.skipped is not None:
+            if found.skipped is not None and not self.is_probe:
                 self.endpoint.tally.skip(found.skipped)
         return found
 

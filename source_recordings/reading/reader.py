@@ -15,6 +15,7 @@ from source_recordings.http.client import Closed
 from source_recordings.reading.details import InOrder
 from source_recordings.reading.jobs import Jobs, Seed
 from source_recordings.reading.kept import Seen
+from source_recordings.reading.lookup import OLD_ROWS
 from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pages import Walker
 from source_recordings.reading.reached import Marks, Reached
@@ -25,10 +26,6 @@ logger = logging.getLogger("airbyte")
 
 CHECKPOINT_SECONDS = 2.0
 """How often a window with one request per row saves how far it is."""
-
-OLD_ROWS = 5
-"""So many rows in a row at a page's end, older than wanted, are the end of a list that is sorted newest first: a single one
-may be an odd one."""
 
 Save = Callable[[list[Interval]], None]
 
