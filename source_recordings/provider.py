@@ -59,6 +59,10 @@ class Operation:
     skip: Mapping[int, str] = field(default_factory=dict)
     skip_when: tuple[tuple[Expression, str], ...] = ()
     refuse: Mapping[int, str] = field(default_factory=dict)
+    text: str | None = None
+    """The answer is text and no JSON: the name under which it stands in its row."""
+    elsewhere: bool = False
+    """Whether the answer may be a redirect to another host. It is followed without the credential."""
     apart: str | None = None
     """A field of megabytes that is kept out of memory."""
 

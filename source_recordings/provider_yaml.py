@@ -182,6 +182,8 @@ class _Builder:
             skip=skip,
             skip_when=tuple((compile_expression(rule["when"]), rule["reason"]) for rule in entry.get("skip_when", [])),
             refuse={**(refuse or {}), **own},
+            text=entry.get("text"),
+            elsewhere=entry.get("elsewhere", False),
             apart=entry.get("apart"),
         )
 

@@ -26,7 +26,7 @@ import requests
 from source_recordings.errors import NEXT_STEP, PassingError, UnexpectedError, UserError
 from source_recordings.expressions import Names
 from source_recordings.http import waits
-from source_recordings.http.answers import Answer, Reply, Unreadable, parsed
+from source_recordings.http.answers import Answer, Reply, Unreadable, parsed, text_of
 from source_recordings.http.apart import read_apart
 from source_recordings.http.client import Client, Closed, Request, whole
 from source_recordings.provider import Operation, Provider
@@ -152,7 +152,7 @@ class Asking:
         incomplete = self.INCOMPLETE.format(self._title)
         operation = self.endpoint.operation
         try:
-            value = parsed(reply.body)
+            value = {operation.text: text_of(reply.body)} if operation.text else parsed(reply.body)
         except Unreadable:
             return self._again(incomplete, reply)
         if not isinstance(value, Mapping):
