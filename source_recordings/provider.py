@@ -149,6 +149,8 @@ class FileOf:
     media_bytes: Expression | None = None
     authorized: bool = False
     """Whether an address at the provider's own host wants the credential."""
+    renew: Operation | None = None
+    """How to ask for a row of a list once more, for a new address in the place of one that has run out."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ class Stream:
     set: Mapping[str, Expression] = field(default_factory=dict)
     file: FileOf | None = None
     files_of: str | None = None
+    warn_when: tuple[tuple[Expression, str], ...] = ()
+    """What is odd about a record that goes out all the same: it is counted, and told at the end."""
     schema_file: Path = Path()
 
     @cached_property

@@ -157,6 +157,7 @@ class _Builder:
             set={key: compile_expression(text) for key, text in entry.get("set", {}).items()},
             file=self._file(entry),
             files_of=of,
+            warn_when=_rules(entry.get("warn_when", [])),
             schema_file=self.folder / "schemas" / f"{name}.json",
         )
 
@@ -180,7 +181,7 @@ class _Builder:
             is_list="rows" in entry,
             valid_when=_optional(entry, "valid_when"),
             skip=skip,
-            skip_when=tuple((compile_expression(rule["when"]), rule["reason"]) for rule in entry.get("skip_when", [])),
+            skip_when=_rules(entry.get("skip_when", [])),
             refuse={**(refuse or {}), **own},
             text=entry.get("text"),
             elsewhere=entry.get("elsewhere", False),
@@ -242,8 +243,7 @@ class _Builder:
         assert pages
         return Match(field=entry["field"], param=entry["param"], pages=pages, newest_first=entry.get("newest_first"))
 
-    @staticmethod
-    def _file(entry: Mapping[str, Any]) -> FileOf | None:
+    def _file(self, entry: Mapping[str, Any]) -> FileOf | None:
         if "name" not in entry:
             return None
         return FileOf(
@@ -257,6 +257,7 @@ class _Builder:
             url=_optional(entry, "url"),
             media_type=_optional(entry, "media_type"),
             media_bytes=_optional(entry, "media_bytes"),
+            renew=self._operation(entry["renew"], self._refuse()) if "renew" in entry else None,
         )
 
     def _quirks(self) -> Mapping[str, Any]:
@@ -277,6 +278,11 @@ def _list_of(entry: Any) -> list[Any]:
 def _shared(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Of a stream's request what does not say where it goes and what stands in the answer."""
     return {key: entry[key] for key in ("headers", "skip", "refuse") if key in entry}
+
+
+def _rules(entries: list[Mapping[str, str]]) -> tuple[tuple[Expression, str], ...]:
+    """Conditions with their reasons."""
+    return tuple((compile_expression(rule["when"]), rule["reason"]) for rule in entries)
 
 
 def _optional(entry: Mapping[str, Any], key: str) -> Expression | None:

@@ -14,6 +14,7 @@ class Tally:
         self.stream_name = stream_name
         self._listed = 0
         self._skips: Counter[str] = Counter()
+        self._doubts: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._lock = threading.Lock()
 
@@ -27,6 +28,11 @@ class Tally:
         with self._lock:
             self._skips[reason] += 1
 
+    def doubt(self, reason: str) -> None:
+        """A record is not what it should be, and goes out all the same."""
+        with self._lock:
+            self._doubts[reason] += 1
+
     def warn_once(self, text: str) -> None:
         with self._lock:
             if text in self._warned:
@@ -35,7 +41,9 @@ class Tally:
         logger.warning("Stream %s: %s", self.stream_name, text)
 
     def log(self, *, nothing_yet: bool = False) -> None:
-        """One line, if anything was skipped; and a warning, if neither this sync nor an earlier one has brought anything."""
+        """One line, if anything was skipped; and warnings, if records were doubtful, or if neither this sync nor an earlier
+        one has brought anything.
+        """
         if nothing_yet:
             self.warn_once(
                 f"it has brought nothing so far, in this sync or an earlier one; {self._listed:,} rows of the provider's list "
@@ -43,6 +51,8 @@ class Tally:
                 "its API. Once something comes, what was passed over is read again."
             )
         with self._lock:
+            for reason, count in self._doubts.most_common():
+                logger.warning("Stream %s: %d x %s", self.stream_name, count, reason)
             if not self._skips:
                 return
             listed = ", ".join(f"{n} x {reason}" for reason, n in self._skips.most_common())

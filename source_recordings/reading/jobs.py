@@ -98,7 +98,8 @@ class Jobs:
         self._since = since
         self._ways = stream.for_each.ways if stream.for_each else ()
         self._endpoints: dict[int, Endpoint] = {}
-        for operation in (stream.operation, self.root.by_id, *(way.operation for way in self._ways)):
+        renew = stream.file.renew if stream.file else None
+        for operation in (stream.operation, self.root.by_id, renew, *(way.operation for way in self._ways)):
             if operation:
                 self._endpoints[id(operation)] = self.endpoint(operation, about_one=True)
         self._lookups = {number: self._lookup(way, way.match) for number, way in enumerate(self._ways) if way.match}
@@ -218,7 +219,7 @@ class Jobs:
         if seed.unit:
             yield from self._details(seed.unit, names, outcome, seed)
         else:
-            yield from self._files(names, outcome, seed, lambda: [names])
+            yield from self._files(names, outcome, seed, lambda: self._row_anew(names))
             outcome.settled = bool(outcome.deliveries) and len(outcome.delivered) == len(outcome.deliveries)
             outcome.delivered.clear()  # the job is the file
 
@@ -323,6 +324,9 @@ class Jobs:
     def _record(self, names: Names, outcome: Outcome) -> None:
         data = self.record(names)
         if data is not None:
+            for condition, reason in self.stream.warn_when:
+                if condition({**names, "row": data}):
+                    self.tally.doubt(reason)
             outcome.deliveries.append(Delivery(data))
 
     def _files(
@@ -365,6 +369,20 @@ class Jobs:
         if answer.skipped is None:
             for row in self._rows(unit.way, answer):
                 yield {**names, "row": row, "apart": answer.apart}
+
+    def _row_anew(self, names: Names) -> Iterator[Names]:
+        """The same row of a list, asked for by itself; the one that there is, where the provider has no such request."""
+        assert self.stream.file
+        renew = self.stream.file.renew
+        if renew is None:
+            yield names
+            return
+        answer = ask(self.asking(self._endpoints[id(renew)], names))
+        if answer.skipped is None:
+            found: Any = answer.value
+            for name in renew.rows:
+                found = found[name]
+            yield {**names, "parent": found, "row": found}
 
     def _file_key(self, names: Names) -> str:
         values = (self.stream.keep[name](names) for name in self.stream.primary_key)
