@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -14,10 +15,12 @@ import pytest
 import requests
 import requests_mock
 
+from source_recordings import times
 from source_recordings.http import waits
 from source_recordings.http.pace import Pace
+from source_recordings.times import parse_iso
 from unit_tests.examples import EXAMPLES
-from unit_tests.harness import Connector
+from unit_tests.harness import CREATED, Connector
 
 # What each provider's host gets. One that takes a login too gets tokens that only its tests know.
 HOSTS = {
@@ -73,6 +76,13 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(waits, "due", due)
     return asked
+
+
+@pytest.fixture
+def on_the_day_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Syncs take place the day after CREATED, so that what was created then is inside the look-back."""
+    now = parse_iso(CREATED) + timedelta(days=1)
+    monkeypatch.setattr(times, "utc_now", lambda: now)
 
 
 @pytest.fixture
