@@ -181,7 +181,10 @@ def test_users_and_numbers_are_read_as_a_whole(
 ) -> None:
     """No date filter and no time that would tell what is new: every sync reads all, whatever the dates of the config."""
     rows = [{"id": f"X{number}", "createdAt": "2019-01-01T00:00:00Z"} for number in range(3)]
-    replies = [{"json": {"data": rows[:2], "nextCursor": "x+/=&y"}}, {"json": {"data": rows[2:], "nextCursor": None}}]
+    replies: list[Row] = [
+        {"json": {"data": rows[:2], "nextCursor": "x+/=&y"}},
+        {"json": {"data": rows[2:], "nextCursor": None}},
+    ]
     api.get(f"{QUO}{path}", replies * 2)
 
     found = connector.discover(config("quo")).streams[stream]
@@ -197,7 +200,7 @@ def test_users_and_numbers_are_read_as_a_whole(
 
 
 VOICEMAIL = {"id": "VM1", "status": "completed", "recordingUrl": "https://storage.example.net/vm1?sig=1"}
-STORED = {"content": b"ID3 audio", "headers": {"Content-Type": "audio/mpeg", "Content-Length": "9"}}
+STORED: Row = {"content": b"ID3 audio", "headers": {"Content-Type": "audio/mpeg", "Content-Length": "9"}}
 
 
 def voicemails(connector: Connector, state: list[Row] | None = None) -> Output:
