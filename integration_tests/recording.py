@@ -1,8 +1,8 @@
 """Syncs that are told once and compared for ever: what the connector emits, saves and asks for.
 
 `python -m integration_tests.recording OUT.json` writes down what the connector of this checkout does. The recording in
-`recorded/` is of the version before its reading was rebuilt; `test_recorded.py` plays the same syncs with the version
-of today. The connector is driven as a program, so that a recording says nothing about its inside.
+`recorded/` is of the last version before the sandbox got another story; `test_recorded.py` plays the same syncs with the
+version of today. The connector is driven as a program, so that a recording says nothing about its inside.
 """
 
 from __future__ import annotations
