@@ -54,7 +54,7 @@ setup(
     exclude_package_data={"source_recordings": ["providers/*/example.yaml"]},  # the tests read them
     include_package_data=False,
     python_requires=">=3.10,<3.14",
-    install_requires=["airbyte-cdk>=7.39,<8", "requests"],
+    install_requires=["airbyte-cdk>=7.39,<8", "requests", "webvtt-py>=0.6,<0.7"],
     extras_require={"tests": TESTS, "dev": TESTS + DEV, "demo": DEMO},
     entry_points={"console_scripts": ["source-recordings=source_recordings.__main__:main"]},
 )

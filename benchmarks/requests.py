@@ -38,17 +38,23 @@ class Cost:
     filtered: bool
     detail_of: str | None = None
     """The field of a record that says which call it was asked for."""
+    time: str = ""
+    """The field of a listed row that says when, where it is not the one of its creation."""
 
 
 COSTS = {
     "bird_recordings": Cost("bird_recordings", 99, True),
     "bird_transcriptions": Cost("bird_transcriptions", 99, False),
+    "bird_transcripts": Cost("bird_transcriptions", 99, False, "transcriptionId", time="updatedAt"),
+    "bird_calls": Cost("bird_calls", 200, True),
     "amigo_calls": Cost("amigo_calls", 100, True),
     "amigo_recording_metadata": Cost("amigo_calls", 100, True, "call_sid"),
     "amigo_recording_urls": Cost("amigo_calls", 100, True, "call_sid"),
     "quo_calls": Cost("quo_calls", 50, True),
     "quo_call_recordings": Cost("quo_calls", 50, True, "callId"),
     "quo_call_transcripts": Cost("quo_calls", 50, True, "callId"),
+    "quo_users": Cost("quo_users", 50, False),
+    "quo_phone_numbers": Cost("quo_phone_numbers", 50, False),
     "bota_recordings": Cost("bota_recordings", 100, True),
     "bota_transcriptions": Cost("bota_recordings", 100, True, "id"),
     "tether_calls": Cost("tether_calls", 50, False),
@@ -179,16 +185,18 @@ def calls(sandbox: Sandbox, stream: str) -> list[Row]:
 def least(stream: str, rows: list[Row], settled: set[str], since: datetime | None) -> int:
     """The fewest requests that bring everything that is new or has changed."""
     cost = COSTS[stream]
-    window = [r for r in rows if since is None or not cost.filtered or created(r) >= since]
+    window = [r for r in rows if since is None or not cost.filtered or time_of(cost, r) >= since]
     pages = max(1, ceil(len(window) / cost.page))
     if not cost.detail_of:
         return pages
-    asked = {detail_key(stream, r) for r in rows if since is None or created(r) >= since} - {None}
+    asked = {detail_key(stream, r) for r in rows if since is None or time_of(cost, r) >= since} - {None}
     return pages + len(asked - settled)
 
 
-def created(row: Mapping[str, Any]) -> datetime:
-    time = row.get("createdAt") or row.get("created_at") or row.get("started_at") or NOW.isoformat()
+def time_of(cost: Cost, row: Mapping[str, Any]) -> datetime:
+    time = (
+        row.get(cost.time) or row.get("createdAt") or row.get("created_at") or row.get("started_at") or NOW.isoformat()
+    )
     return datetime.fromisoformat(time.replace("Z", "+00:00"))
 
 
@@ -196,6 +204,8 @@ def detail_key(stream: str, row: Mapping[str, Any]) -> str | None:
     """The call or transcription that a row leads to a request for; None if to none."""
     if stream.startswith("amigo"):
         return row.get("call_sid") if row.get("has_recording") else None
+    if stream.startswith("bird"):
+        return row["id"] if row["status"] == "available" else None
     if stream.startswith("bota"):
         return row.get("transcription_id")
     if stream.startswith("tether"):
@@ -213,7 +223,7 @@ def final_calls(stream: str, kept: list[Row]) -> set[str]:
     open_: set[str] = set()
     for row in kept:
         over = (
-            stream.startswith("amigo")
+            stream.startswith(("amigo", "bird"))
             or row.get("status") in ("completed", "failed", "deleted")
             or (stream == "tether_call_recordings" and row.get("transcriptionText") is not None)
         )

@@ -1,8 +1,8 @@
 """Syncs that are told once and compared for ever: what the connector emits, saves and asks for.
 
 `python -m integration_tests.recording OUT.json` writes down what the connector of this checkout does. The recording in
-`recorded/` is of the version before its reading was rebuilt; `test_recorded.py` plays the same syncs with the version
-of today. The connector is driven as a program, so that a recording says nothing about its inside.
+`recorded/` is of the last version before the sandbox got another story; `test_recorded.py` plays the same syncs with the
+version of today. The connector is driven as a program, so that a recording says nothing about its inside.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from integration_tests.playing import (
     resumed,
     rounds,
 )
-from integration_tests.syncing import ALL_STREAMS, CURSORS, KEYS, LISTS, Row
+from integration_tests.syncing import ALL_STREAMS, CURSORS, DATED, KEYS, LISTS, Row
 
 # What has one request per row of a list, files among it: its cursor and that list.
 DETAILS = {name: (CURSORS[name], stream.for_each.row_of) for name, stream in ALL_STREAMS.items() if stream.for_each}
@@ -211,7 +211,7 @@ def _handed(first: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
         return {"state_type": "date-range", "slices": [{"start": a, "end": b} for a, b in spans]}
 
     forms: dict[str, dict[str, Any]] = {
-        "of a stream without a cursor": {stream: {"__ab_no_cursor_state_message": True} for stream in LISTS},
+        "of a stream without a cursor": {stream: {"__ab_no_cursor_state_message": True} for stream in DATED},
         "one time": {stream: {cursor: later} for stream, cursor in CURSORS.items()},
         "slices": {stream: slices(stream) for stream in CURSORS},
         "stopped half-way": {

@@ -30,8 +30,10 @@ KEYS = {name: stream.primary_key for name, stream in ALL_STREAMS.items()}
 PRIMARY_KEYS = {name: keys for name, keys in KEYS.items() if not ALL_STREAMS[name].file}
 FILE_KEYS = {name: keys for name, keys in KEYS.items() if ALL_STREAMS[name].file}
 STREAMS = tuple(PRIMARY_KEYS)
-CURSORS = {name: stream.cursor or "" for name, stream in ALL_STREAMS.items()}
+CURSORS = {name: stream.cursor for name, stream in ALL_STREAMS.items() if stream.cursor}
 LISTS = [name for name, stream in ALL_STREAMS.items() if not stream.for_each and not stream.file]
+DATED = [name for name in LISTS if ALL_STREAMS[name].window]
+"""Those with a time to go by; the others are read as a whole."""
 DETAILS = [name for name, stream in ALL_STREAMS.items() if stream.for_each and not stream.file]
 
 

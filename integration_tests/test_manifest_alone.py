@@ -12,11 +12,15 @@ import pytest
 import yaml
 
 from integration_tests.conftest import NOW, Program
-from integration_tests.syncing import STREAMS, Row, keys, sandbox_config
+from integration_tests.syncing import ALL_STREAMS, Row, keys, sandbox_config
+from integration_tests.syncing import STREAMS as ALL_ROWS
 from sandbox import Sandbox
 from source_recordings.manifest import build_manifest
 from source_recordings.provider_yaml import load_providers
 from unit_tests.harness import Output, without_nulls
+
+# The CDK's components read no answers that are text.
+STREAMS = tuple(name for name in ALL_ROWS if not ALL_STREAMS[name].operation.text)
 
 RUN = "from airbyte_cdk.cli.source_declarative_manifest import run; run()"
 WITHOUT = "import sys; sys.modules['source_recordings'] = None; "
@@ -115,7 +119,9 @@ def test_older_bota_fails_instead_of_passing_its_first_page_for_all(alone: Manif
 def test_it_finds_the_same_streams_as_the_package(alone: ManifestProgram, program: Program, recent: Row) -> None:
     ours, theirs = program.discover(recent).tables, alone.discover(recent).tables
 
-    assert sorted(theirs) == sorted(ours)
+    assert sorted(theirs) == sorted(set(ours) & set(STREAMS))
     for name, stream in ours.items():
+        if name not in theirs:
+            continue
         assert theirs[name]["json_schema"] == stream["json_schema"]
         assert theirs[name]["source_defined_primary_key"] == stream["source_defined_primary_key"]

@@ -37,6 +37,9 @@ class Knobs:
     bird_bounds: Literal["inclusive", "half_open"] = "inclusive"
     """Whether a recording created exactly at `endAt` is in the window."""
 
+    bird_vtt: Literal["body", "redirect"] = "body"
+    """Whether the text of a transcription comes in the answer or from the storage host."""
+
     amigo_dateless: Literal["by_creation", "excluded"] = "by_creation"
     """A call whose started_at is null, under a date filter: its creation day counts, or none."""
 

@@ -19,6 +19,7 @@ EXTENSIONS = {
     "image/jpeg": "jpg",
     "video/mp4": "mp4",
     "application/json": "json",
+    "text/vtt": "vtt",
 }
 
 

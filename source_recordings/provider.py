@@ -59,6 +59,10 @@ class Operation:
     skip: Mapping[int, str] = field(default_factory=dict)
     skip_when: tuple[tuple[Expression, str], ...] = ()
     refuse: Mapping[int, str] = field(default_factory=dict)
+    text: str | None = None
+    """The answer is text and no JSON: the name under which it stands in its row."""
+    elsewhere: bool = False
+    """Whether the answer may be a redirect to another host. It is followed without the credential."""
     apart: str | None = None
     """A field of megabytes that is kept out of memory."""
 
@@ -97,14 +101,38 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Match:
+    """A list of the whole account, in which the rows of a unit are found by a field.
+
+    It is walked once a sync; where the provider refuses that, `param` asks for one unit's rows at a time.
+    """
+
+    field: str
+    param: str
+    pages: Pages
+    newest_first: str | None = None
+    """The field with a row's time, if the list is sorted by it."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to ask about a unit: about a row of a list, or about an item that stands in the row."""
+
+    operation: Operation
+    ids: tuple[Expression, ...]
+    """What is asked for. Several, where no document says which one the provider wants: a sync finds out."""
+    when: Expression
+    each: Expression | None = None
+    match: Match | None = None
+
+
+@dataclass(frozen=True)
 class ForEach:
-    """A request for each row of a list, or for each item that stands in the row."""
+    """A request for each unit of a list's rows. A row goes the first way in which it has one."""
 
     row_of: str
-    id: Expression
-    when: Expression
-    each: Expression | None
-    version: tuple[Expression, ...]
+    ways: tuple[Way, ...]
+    version: tuple[Expression, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +152,8 @@ class FileOf:
     """Whether the name is a file's name, with an extension; else it is an id, whatever it looks like."""
     authorized: bool = False
     """Whether an address at the provider's own host wants the credential."""
+    renew: Operation | None = None
+    """How to ask for a row of a list once more, for a new address in the place of one that has run out."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +173,8 @@ class Stream:
     set: Mapping[str, Expression] = field(default_factory=dict)
     file: FileOf | None = None
     files_of: str | None = None
+    warn_when: tuple[tuple[Expression, str], ...] = ()
+    """What is odd about a record that goes out all the same: it is counted, and told at the end."""
     schema_file: Path = Path()
 
     @cached_property
@@ -177,9 +209,17 @@ class Provider:
 
     def offered(self, config: Mapping[str, Any]) -> list[Stream]:
         """The streams that there are with this section of the config, in the order of the file."""
-        if not (self.ids and config.get(self.ids.key)):
+        if not self.is_by_id(config):
             return list(self.streams.values())
         return [s for s in self.streams.values() if self._has_ids(s)]
+
+    def is_by_id(self, config: Mapping[str, Any]) -> bool:
+        """Whether the section of the config lists IDs, to be read in the place of the lists."""
+        return bool(self.ids and config.get(self.ids.key))
+
+    def is_incremental(self, stream: Stream, config: Mapping[str, Any]) -> bool:
+        """Whether there is a time to go by."""
+        return self.root_of(stream).window is not None and not self.is_by_id(config)
 
     def _has_ids(self, stream: Stream) -> bool:
         root = self.root_of(stream)

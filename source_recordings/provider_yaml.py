@@ -1,7 +1,7 @@
 """provider.yaml -> the dataclasses of provider.py. Nothing else reads these files; CONTRIBUTING.md describes their form."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,7 +11,20 @@ import yaml
 from jsonschema import Draft7Validator
 
 from source_recordings.expressions import BadExpression, Expression, compile_expression, compile_path
-from source_recordings.provider import Auth, FileOf, ForEach, Ids, Limit, Operation, Pages, Provider, Stream, Window
+from source_recordings.provider import (
+    Auth,
+    FileOf,
+    ForEach,
+    Ids,
+    Limit,
+    Match,
+    Operation,
+    Pages,
+    Provider,
+    Stream,
+    Way,
+    Window,
+)
 
 PROVIDERS = Path(__file__).parent / "providers"
 SCHEMA = PROVIDERS / "provider.schema.json"
@@ -90,7 +103,7 @@ class _Builder:
             base_url_help=d.get("base_url_help")
             or f"Change it only to reach {d['title']} through a proxy of your own.",
             spec=d["spec"],
-            auth=tuple(self._auth(a) for a in _listed(d.get("auth", []))),
+            auth=tuple(self._auth(a) for a in _list_of(d.get("auth", []))),
             credential=(f"{self.name}.{d['credential']['key']}", d["credential"]["help"]),
             streams=streams,
             ids=Ids(ids["key"], ids["of"], ids["field"], ids) if ids else None,
@@ -122,7 +135,8 @@ class _Builder:
         if row_of and row_of not in streams:
             raise BadProvider(f"{self.file}: streams.{name}: there is no stream {row_of} before it")
         rows = streams[of] if of else None
-        for_each = self._for_each(entry.get("for_each"))
+        operation = rows.operation if rows else self._operation(entry, self._refuse())
+        for_each = self._for_each(entry, operation)
         if rows:
             for_each = rows.for_each
             if for_each and "version" in entry:
@@ -132,7 +146,7 @@ class _Builder:
         return Stream(
             name=name,
             primary_key=(keys,) if isinstance(keys, str) else tuple(keys),
-            operation=rows.operation if rows else self._operation(entry, self._refuse()),
+            operation=operation,
             settled_when=compile_expression(entry.get("settled_when", "false")),
             cursor=entry.get("cursor") or (window and window["field"]),
             pages=rows.pages if rows else self._pages(entry.get("pages")),
@@ -143,6 +157,7 @@ class _Builder:
             set={key: compile_expression(text) for key, text in entry.get("set", {}).items()},
             file=self._file(entry),
             files_of=of,
+            warn_when=_rules(entry.get("warn_when", [])),
             schema_file=self.folder / "schemas" / f"{name}.json",
         )
 
@@ -166,8 +181,10 @@ class _Builder:
             is_list="rows" in entry,
             valid_when=_optional(entry, "valid_when"),
             skip=skip,
-            skip_when=tuple((compile_expression(rule["when"]), rule["reason"]) for rule in entry.get("skip_when", [])),
+            skip_when=_rules(entry.get("skip_when", [])),
             refuse={**(refuse or {}), **own},
+            text=entry.get("text"),
+            elsewhere=entry.get("elsewhere", False),
             apart=entry.get("apart"),
         )
 
@@ -200,20 +217,33 @@ class _Builder:
             newest_first=entry.get("newest_first", False),
         )
 
-    @staticmethod
-    def _for_each(entry: Mapping[str, Any] | None) -> ForEach | None:
-        if entry is None:
+    def _for_each(self, entry: Mapping[str, Any], operation: Operation) -> ForEach | None:
+        each = entry.get("for_each")
+        if each is None:
             return None
-        return ForEach(
-            row_of=entry["row_of"],
-            id=compile_expression(entry["id"]),
+        ways = [self._way(each, operation)]
+        # What is not said anew is as in the first way.
+        others = ({**_shared(entry), **other} for other in each.get("else", []))
+        ways += [self._way(other, self._operation(other, self._refuse())) for other in others]
+        return ForEach(row_of=each["row_of"], ways=tuple(ways), version=_compiled(each.get("version", [])))
+
+    def _way(self, entry: Mapping[str, Any], operation: Operation) -> Way:
+        return Way(
+            operation=operation,
+            ids=_compiled(_list_of(entry["id"])),
             when=compile_expression(entry.get("when", "true")),
             each=_optional(entry, "each"),
-            version=_compiled(entry.get("version", [])),
+            match=self._match(entry.get("match")),
         )
 
-    @staticmethod
-    def _file(entry: Mapping[str, Any]) -> FileOf | None:
+    def _match(self, entry: Mapping[str, Any] | None) -> Match | None:
+        if entry is None:
+            return None
+        pages = self._pages(entry["pages"])
+        assert pages
+        return Match(field=entry["field"], param=entry["param"], pages=pages, newest_first=entry.get("newest_first"))
+
+    def _file(self, entry: Mapping[str, Any]) -> FileOf | None:
         if "name" not in entry:
             return None
         return FileOf(
@@ -228,6 +258,7 @@ class _Builder:
             url=_optional(entry, "url"),
             media_type=_optional(entry, "media_type"),
             media_bytes=_optional(entry, "media_bytes"),
+            renew=self._operation(entry["renew"], self._refuse()) if "renew" in entry else None,
         )
 
     def _quirks(self) -> Mapping[str, Any]:
@@ -241,13 +272,23 @@ class _Builder:
         return {name: value for name, value in vars(module).items() if callable(value)}
 
 
+def _list_of(entry: Any) -> list[Any]:
+    return entry if isinstance(entry, list) else [entry]
+
+
+def _shared(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a stream's request what does not say where it goes and what stands in the answer."""
+    return {key: entry[key] for key in ("headers", "skip", "refuse") if key in entry}
+
+
+def _rules(entries: list[Mapping[str, str]]) -> tuple[tuple[Expression, str], ...]:
+    """Conditions with their reasons."""
+    return tuple((compile_expression(rule["when"]), rule["reason"]) for rule in entries)
+
+
 def _optional(entry: Mapping[str, Any], key: str) -> Expression | None:
     return compile_expression(entry[key]) if key in entry else None
 
 
 def _compiled(texts: list[str]) -> tuple[Expression, ...]:
     return tuple(compile_expression(text) for text in texts)
-
-
-def _listed(entry: Any) -> Iterator[Any]:
-    yield from entry if isinstance(entry, list) else [entry]

@@ -95,10 +95,10 @@ class SourceRecordings(BaseSource):
         """The streams of the connected providers."""
         found = []
         for provider, section in connected(self._providers, config):
-            by_ids = bool(provider.ids and section.get(provider.ids.key))
             for stream in provider.offered(section):
                 none = WindowPartitions(provider, stream, list, lambda _: [])
-                as_cdk = as_cdk_stream(stream, none, None, self.message_repository, incremental=not by_ids)
+                incremental = provider.is_incremental(stream, section)
+                as_cdk = as_cdk_stream(stream, none, None, self.message_repository, incremental=incremental)
                 found.append(as_cdk.as_airbyte_stream())
         return AirbyteCatalog(streams=found)
 

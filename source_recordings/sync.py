@@ -119,7 +119,7 @@ class Sync:
         # Not set means yes: only the platform sets it.
         with_files = getattr(configured, "include_files", None) is not False
         deliver = self._deliver(connection, stream, tally, with_files=with_files)
-        if provider.ids and connection.config.get(provider.ids.key):
+        if not provider.is_incremental(stream, connection.config):
             reader = Reader(Jobs(connection, stream, tally, deliver), None, lambda _: None)
             partitions = WindowPartitions(
                 provider, stream, lambda: [None], lambda _: self._unless_stopped(reader.read(None))
@@ -162,8 +162,7 @@ class Sync:
         """Reads without a state: for the connection check."""
         tally = Tally(stream.name)
         windows = None
-        ids = connection.provider.ids
-        if not (ids and connection.config.get(ids.key)):
+        if connection.provider.is_incremental(stream, connection.config):
             windows = self.windows(connection.provider, stream, {})
         return Reader(Jobs(connection, stream, tally, None), windows, lambda _: None)
 
@@ -174,7 +173,7 @@ class Sync:
         if client.auth and client.auth.login:
             client.login = Login(log_in(client, provider, client.auth.login, tries))
         pools = Pools(Pool(self._workers, provider.name), Pool(self._workers, f"files-{provider.name}"), self._workers)
-        by_id = bool(provider.ids and section.get(provider.ids.key))
+        by_id = provider.is_by_id(section)
         uses = Counter(
             id(operation)
             for stream in provider.offered(section)
@@ -210,8 +209,8 @@ def _operations(provider: Provider, stream: Stream, *, by_id: bool) -> Iterator[
         yield root.operation
     elif root.by_id:
         yield root.by_id
-    if stream.for_each:
-        yield stream.operation
+    for way in stream.for_each.ways if stream.for_each else ():
+        yield way.operation
 
 
 def _state_of(configured: ConfiguredAirbyteStream, states: ConnectorStateManager) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ class Tally:
         self._listed = 0
         self._skips: Counter[str] = Counter()
         self._without_file: Counter[str] = Counter()
+        self._doubts: Counter[str] = Counter()
         self._warned: set[str] = set()
         self._lock = threading.Lock()
 
@@ -33,6 +34,11 @@ class Tally:
         with self._lock:
             self._without_file[reason] += 1
 
+    def doubt(self, reason: str) -> None:
+        """A record is not what it should be, and goes out all the same."""
+        with self._lock:
+            self._doubts[reason] += 1
+
     def warn_once(self, text: str) -> None:
         with self._lock:
             if text in self._warned:
@@ -41,7 +47,9 @@ class Tally:
         logger.warning("Stream %s: %s", self.stream_name, text)
 
     def log(self, *, nothing_yet: bool = False) -> None:
-        """A line about what was skipped, one about files that did not come, and a warning if nothing has ever come."""
+        """A line about what was skipped, one about files that did not come; and warnings, if records were doubtful, or if
+        neither this sync nor an earlier one has brought anything.
+        """
         if nothing_yet:
             self.warn_once(
                 f"it has brought nothing so far, in this sync or an earlier one; {self._listed:,} rows of the provider's list "
@@ -49,7 +57,9 @@ class Tally:
                 "its API. Once something comes, what was passed over is read again."
             )
         with self._lock:
-            skips, files = self._skips.copy(), self._without_file.copy()
+            skips, files, doubts = self._skips.copy(), self._without_file.copy(), self._doubts.copy()
+        for reason, count in doubts.most_common():
+            logger.warning("Stream %s: %d x %s", self.stream_name, count, reason)
         if skips:
             logger.info("Stream %s skipped %d without a record: %s.", self.stream_name, skips.total(), _listed(skips))
         if files:

@@ -7,6 +7,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -16,13 +17,14 @@ import requests
 import requests_mock
 from hypothesis import settings
 
-from source_recordings import run
+from source_recordings import run, times
 from source_recordings.http import waits
 from source_recordings.http.pace import Pace
 from source_recordings.provider import Provider
 from source_recordings.provider_yaml import load_providers
+from source_recordings.times import parse_iso
 from unit_tests.examples import EXAMPLES
-from unit_tests.harness import Connector
+from unit_tests.harness import CREATED, Connector
 
 # What each provider's host gets. One that takes a login too gets tokens that only its tests know.
 HOSTS = {
@@ -92,6 +94,13 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(waits, "due", due)
     return asked
+
+
+@pytest.fixture
+def on_the_day_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Syncs take place the day after CREATED, so that what was created then is inside the look-back."""
+    now = parse_iso(CREATED) + timedelta(days=1)
+    monkeypatch.setattr(times, "utc_now", lambda: now)
 
 
 @pytest.fixture

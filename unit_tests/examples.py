@@ -39,9 +39,16 @@ class Case:
     answer: Mapping[str, Any]
     section: Mapping[str, Any] = field(repr=False)
     by_id: str | None = None
+    text: str | None = None
+    """In the place of an answer that is JSON."""
 
     def __str__(self) -> str:
         return f"{self.stream}{'-by-id' if self.by_id else ''}"
+
+    @property
+    def reply(self) -> Row:
+        """The answer as a mocked host gives it."""
+        return {"json": self.answer} if self.text is None else {"text": self.text}
 
     @property
     def config(self) -> Row:
@@ -162,10 +169,16 @@ def load_example(folder: Path) -> Example:
     section: Row = said["config"]
     base_url = section.get("base_url") or provider.base_url
 
-    def case(stream: str, path: str, answer: Row, id: str | None = None) -> Case:  # noqa: A002  as in the file
+    def case(
+        stream: str,
+        path: str,
+        answer: Row | None = None,
+        id: str | None = None,  # noqa: A002  as in the file
+        text: str | None = None,
+    ) -> Case:
         assert not id or provider.ids, f"{file}: {provider.title} takes no list of IDs"
         ids = {provider.ids.key: [id]} if id and provider.ids else {}
-        return Case(provider, stream, f"{base_url}{path}", answer, {**section, **ids}, id)
+        return Case(provider, stream, f"{base_url}{path}", answer or {}, {**section, **ids}, id, text)
 
     return Example(
         file=file,

@@ -17,7 +17,7 @@ from source_recordings.expressions import compile_expression, compile_path
 from source_recordings.http.answers import Reply
 from source_recordings.http.asking import Asking
 from source_recordings.http.shared import Answers
-from source_recordings.provider import ForEach, Operation, Provider, Stream
+from source_recordings.provider import ForEach, Operation, Provider, Stream, Way
 from source_recordings.reading import reader as module
 from source_recordings.reading.details import Pools
 from source_recordings.reading.jobs import Connection, Jobs
@@ -147,9 +147,11 @@ class Rows(Jobs):
         details = Stream(
             "quo_call_recordings",
             ("id",),
-            Operation("GET", compile_path("/calls/{id}"), "/calls/{id}"),
+            detail := Operation("GET", compile_path("/calls/{id}"), "/calls/{id}"),
             compile_expression("row.final"),
-            for_each=ForEach("quo_calls", compile_expression("parent.id"), compile_expression("true"), None, ()),
+            for_each=ForEach(
+                "quo_calls", (Way(detail, (compile_expression("parent.id"),), compile_expression("true")),)
+            ),
         )
         provider: Provider = a_provider(streams={s.name: s for s in (calls, details)})
         client = a_client(provider)

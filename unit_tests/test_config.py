@@ -9,7 +9,7 @@ import pytest
 import requests
 import requests_mock
 
-from unit_tests.examples import EXAMPLES
+from unit_tests.examples import EXAMPLES, STREAMS
 from unit_tests.harness import LOGIN, Connector, Row
 
 VALUE = "S3CRET-or-private-value"
@@ -220,7 +220,7 @@ def test_what_is_right_is_accepted(name: str, connector: Connector) -> None:
     output = connector.discover(RIGHT[name])
 
     assert (output.exit_code, output.errors) == (0, [])
-    assert sorted(output.tables) == ["quo_call_recordings", "quo_call_transcripts", "quo_calls"]
+    assert sorted(output.tables) == sorted(STREAMS["quo"])
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -16,7 +16,7 @@ from source_recordings.expressions import Expression, Names, compile_expression
 from source_recordings.http.answers import Reply
 from source_recordings.http.asking import Asking, Endpoint
 from source_recordings.http.shared import Answers as StreamAnswers
-from source_recordings.provider import FileOf, ForEach, Stream, Window
+from source_recordings.provider import FileOf, ForEach, Stream, Way, Window
 from source_recordings.reading.details import InOrder, Pools
 from source_recordings.reading.jobs import Connection, Jobs
 from source_recordings.reading.outcome import Outcome
@@ -214,9 +214,9 @@ class Calls(Jobs):
         files = Stream(
             "files",
             ("id",),
-            operation("/calls/{id}", rows=("rows",), is_list=True),
+            detail := operation("/calls/{id}", rows=("rows",), is_list=True),
             expression("row.file != 'under way'"),
-            for_each=ForEach("calls", expression("parent.id"), expression("true"), None, ()),
+            for_each=ForEach("calls", (Way(detail, (expression("parent.id"),), expression("true")),)),
             keep={"id": expression("row.id")},
             file=FileOf(
                 name=expression("row.id"),

@@ -32,7 +32,7 @@ def test_the_answers_together_are_a_row_of_every_stream(
 ) -> None:
     """A list names what its details are about, so that one example is an account of one call."""
     for case in example.cases:
-        api.get(case.url, json=case.answer)
+        api.get(case.url, **case.reply)
 
     output = connector.read(config(example.provider.name), *example.streams)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import requests_mock
 
 from unit_tests.examples import base_url, config
-from unit_tests.harness import CREATED, Connector, Row
+from unit_tests.harness import CREATED, Connector, Output, Row
 
 QUO = base_url("quo")
 
@@ -168,3 +170,113 @@ def test_a_transcript_that_is_null_is_no_record(connector: Connector, api: reque
 
     assert output.records("quo_call_transcripts") == []
     assert output.statuses("quo_call_transcripts")[-1] in ("COMPLETE", "INCOMPLETE")
+
+
+@pytest.mark.parametrize(
+    ("stream", "path", "more"),
+    [("quo_users", "/users", {}), ("quo_phone_numbers", "/phone-numbers", {"include": ["restrictions"]})],
+)
+def test_users_and_numbers_are_read_as_a_whole(
+    stream: str, path: str, more: Row, connector: Connector, api: requests_mock.Mocker
+) -> None:
+    """No date filter and no time that would tell what is new: every sync reads all, whatever the dates of the config."""
+    rows = [{"id": f"X{number}", "createdAt": "2019-01-01T00:00:00Z"} for number in range(3)]
+    replies: list[Row] = [
+        {"json": {"data": rows[:2], "nextCursor": "x+/=&y"}},
+        {"json": {"data": rows[2:], "nextCursor": None}},
+    ]
+    api.get(f"{QUO}{path}", replies * 2)
+
+    found = connector.discover(config("quo")).streams[stream]
+    output = connector.read(config("quo"), stream)
+
+    assert found["supported_sync_modes"] == ["full_refresh"]
+    assert not found.get("default_cursor_field")
+    assert output.records(stream) == rows
+    first, second = api.request_history
+    assert {r.headers["Quo-Api-Version"] for r in (first, second)} == {"2026-03-30"}
+    assert first.qs == {"limit": ["50"], **more}
+    assert second.qs == {"limit": ["50"], "after": ["x+/=&y"], **more}
+
+
+VOICEMAIL = {"id": "VM1", "status": "completed", "recordingUrl": "https://storage.example.net/vm1?sig=1"}
+STORED: Row = {"content": b"ID3 audio", "headers": {"Content-Type": "audio/mpeg", "Content-Length": "9"}}
+
+
+def voicemails(connector: Connector, state: list[Row] | None = None) -> Output:
+    return connector.read(config("quo"), "quo_voicemail_files", sync_mode="incremental", state=state)
+
+
+@pytest.fixture
+def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_the_day_after: None) -> Path:
+    monkeypatch.setenv("AIRBYTE_STAGING_DIRECTORY", str(tmp_path / "staging"))
+    return tmp_path / "staging"
+
+
+def test_a_voicemail_is_downloaded_once_it_is_completed(
+    connector: Connector, api: requests_mock.Mocker, staging: Path
+) -> None:
+    """Its address stands in the call's row: no further request to Quo. Once stored it is not downloaded again."""
+    calls = [call("AC1"), call("AC2", voicemail=None), call("AC3", voicemail={**VOICEMAIL, "status": "in-progress"})]
+    api.get(CALLS, json={"data": [*calls, call("AC4", voicemail=VOICEMAIL)], "nextCursor": None})
+    api.get("https://storage.example.net/vm1", **STORED)
+
+    output = voicemails(connector)
+
+    assert (output.exit_code, output.errors) == (0, [])
+    (row,) = output.records("quo_voicemail_files")
+    assert {name: row[name] for name in ("voicemailId", "callId", "callCreatedAt", "media_status")} == {
+        "voicemailId": "VM1",
+        "callId": "AC4",
+        "callCreatedAt": CREATED,
+        "media_status": "stored",
+    }
+    assert (staging / row["media_path"]).read_bytes() == b"ID3 audio"
+    asked = [request.path for request in api.request_history]
+    assert asked.count("/vm1") == 1 and set(asked) == {"/calls", "/vm1"}
+    again = voicemails(connector, [output.of("STATE")[-1]])
+    assert again.records("quo_voicemail_files") == []
+    assert sum(request.path == "/vm1" for request in api.request_history) == 1
+
+
+def test_a_voicemail_whose_address_has_run_out_is_asked_for_once_more(
+    connector: Connector, api: requests_mock.Mocker, staging: Path
+) -> None:
+    """Get a call by ID has a new one."""
+    api.get(CALLS, json={"data": [call("AC4", voicemail=VOICEMAIL)], "nextCursor": None})
+    fresh = {**VOICEMAIL, "recordingUrl": "https://storage.example.net/vm1?sig=2"}
+    api.get(f"{CALLS}/AC4", json={"data": call("AC4", voicemail=fresh)})
+    api.get("https://storage.example.net/vm1?sig=1", status_code=403)
+    api.get("https://storage.example.net/vm1?sig=2", **STORED)
+
+    output = voicemails(connector)
+
+    (row,) = output.records("quo_voicemail_files")
+    assert row["media_status"] == "stored"
+    (renewed,) = [request for request in api.request_history if request.path == "/calls/AC4"]
+    assert renewed.headers["Quo-Api-Version"] == "2026-03-30"
+    assert renewed.qs == {"include": ["summary,voicemail"]}
+    assert "sig=" not in output.said
+
+
+@pytest.mark.parametrize("reply", [{"status_code": 404}, {"json": {"data": call("AC4")}}])
+def test_a_voicemail_that_is_gone_by_then_is_missing(
+    reply: Row, connector: Connector, api: requests_mock.Mocker, staging: Path
+) -> None:
+    """It is looked for again inside the look-back."""
+    api.get(CALLS, json={"data": [call("AC4", voicemail=VOICEMAIL)], "nextCursor": None})
+    api.get(f"{CALLS}/AC4", **reply)
+    api.get("https://storage.example.net/vm1", status_code=403)
+
+    output = voicemails(connector)
+    again = voicemails(connector, [output.of("STATE")[-1]])
+
+    for found in (output, again):
+        assert (found.exit_code, found.errors) == (0, [])
+        assert [row["media_status"] for row in found.records("quo_voicemail_files")] == ["missing"]
+
+
+def test_with_ids_there_are_no_users_numbers_and_voicemails(connector: Connector) -> None:
+    """Contract: nothing is listed."""
+    offered = connector.discover(config(quo={"call_ids": ["AC1"]})).streams
+    assert sorted(offered) == ["quo_call_recordings", "quo_call_transcripts", "quo_recording_files"]

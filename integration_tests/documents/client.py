@@ -138,15 +138,18 @@ class Client:
         return {
             "bird_recordings": ("bird", f"{bird}/recordings"),
             "bird_transcriptions": ("bird", f"{bird}/transcriptions"),
+            "bird_calls": ("bird", f"{bird}/channels/calls"),
             "amigo_calls": ("amigo", f"{amigo}/calls"),
             "quo_calls": ("quo", "/calls"),
+            "quo_users": ("quo", "/users"),
+            "quo_phone_numbers": ("quo", "/phone-numbers"),
             "bota_recordings": ("bota", "/v1/recordings"),
             "tether_calls": ("tether", "/api/calls/history"),
         }[stream]
 
     def list(self, stream: str, params: Row | None = None) -> list[Row]:
         """All pages of a list, as the documents say that one pages."""
-        (provider, path), params = self.path(stream), dict(params or {})
+        (provider, path), params = self.path(stream), {**INCLUDED.get(stream, {}), **(params or {})}
         rows: list[Row] = []
         while True:
             body = self.ok(provider, path, params)
@@ -176,11 +179,17 @@ class Client:
             params.update(following)
 
 
+INCLUDED = {"quo_phone_numbers": {"include": "restrictions"}}
+"""What a list gives only to those who ask for it."""
+
 KEYS = {
     "bird_recordings": "id",
     "bird_transcriptions": "id",
+    "bird_calls": "id",
     "amigo_calls": "entity_id",
     "quo_calls": "id",
+    "quo_users": "id",
+    "quo_phone_numbers": "id",
     "bota_recordings": "id",
     "tether_calls": "callId",
 }
@@ -205,6 +214,9 @@ def signed_urls(client: Client) -> Iterator[tuple[str, str, str]]:
     rows = client.sandbox.rows("quo_call_recordings")
     row = next(row for row in rows if row["url"])
     yield "quo", row["id"], row["url"]
+    calls = client.list("quo_calls", {"include": "voicemail", "limit": 50})
+    left = next(row["voicemail"] for row in calls if row["voicemail"] and row["voicemail"]["recordingUrl"])
+    yield "quo", left["id"], left["recordingUrl"]
     recording = next(row for row in client.sandbox.rows("bota_recordings") if len(row["media"]) > 1)
     for media in recording["media"]:
         if media["status"] == "uploaded":

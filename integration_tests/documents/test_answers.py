@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 from jsonschema import Draft202012Validator
 
 from integration_tests.documents.client import DOCUMENTS, EXTRAS, Client, Row
@@ -27,6 +29,7 @@ def detail_paths(client: Client) -> Iterator[tuple[str, str, str]]:
                 path = f"{root}/recordings/{row['call_sid']}/{name}"
                 yield "amigo", path, f"amigo_recording_{name}"
     for row in client.list("quo_calls", {"limit": 50, "include": "summary,voicemail"}):
+        yield "quo", f"/calls/{row['id']}?include=summary,voicemail", ""
         yield "quo", f"/v1/call-recordings/{row['id']}", "quo_call_recordings"
         yield "quo", f"/v1/call-transcripts/{row['id']}", "quo_call_transcripts"
     for row in client.list("bota_recordings", {"limit": 100}):
@@ -59,6 +62,60 @@ def test_details_match_the_documents_and_the_truth(make: Callable[..., Client], 
         ]
         assert sorted(map(json.dumps, rows)) == sorted(map(json.dumps, expected)), stream
     assert len(found) == 6
+
+
+@pytest.mark.parametrize("way", ["body", "redirect"])
+def test_the_text_of_a_transcription(make: Callable[..., Client], way: str) -> None:
+    """The page names the address only: the text itself, or a redirect to storage; none while it is not available."""
+    client = make(size=200, bird_vtt=way)
+    texts = {row["transcriptionId"]: row["vtt"] for row in client.sandbox.rows("bird_transcripts")}
+    for row in client.list("bird_transcriptions", {"limit": 99}):
+        response = client.ask("bird", f"{client.path('bird_transcriptions')[1]}/{row['id']}.vtt")
+        if row["status"] != "available":
+            assert response.status_code == 404
+            continue
+        if way == "redirect":
+            assert (response.status_code, response.content) == (307, b"")
+            response = requests.get(response.headers["Location"], timeout=10)
+        assert response.status_code == 200
+        assert response.headers["Content-Type"].startswith("text/vtt")
+        assert response.content.decode() == texts.pop(row["id"])
+    assert texts == {}
+
+
+def test_transcriptions_come_late_and_in_several_languages(make: Callable[..., Client]) -> None:
+    sandbox = make(size=1500).sandbox
+    rows = {row["id"]: row for row in sandbox.rows("bird_transcriptions")}
+    of = Counter(row["recordingId"] for row in rows.values())
+    assert set(of.values()) == {1, 2}
+    assert {row["status"] for row in rows.values()} == {"accepted", "available"}
+    sandbox.advance(timedelta(hours=2))  # the longest that one takes
+    later = {row["id"]: row for row in sandbox.rows("bird_transcriptions")}
+    for key, row in rows.items():
+        assert later[key]["status"] == "available"
+        assert (later[key]["updatedAt"] > row["updatedAt"]) == (row["status"] == "accepted")
+
+
+def test_what_a_voicemail_has_and_when(make: Callable[..., Client]) -> None:
+    """Its address and its text come once it is completed; the text not always."""
+    client = make(size=1500)
+
+    def left() -> dict[str, Row]:
+        calls = client.list("quo_calls", {"include": "voicemail", "limit": 50})
+        return {row["voicemail"]["id"]: row["voicemail"] for row in calls if row["voicemail"]}
+
+    now, files = left(), set(client.sandbox.truth("quo_voicemail_files"))
+    client.sandbox.advance(timedelta(hours=2))
+    later = left()
+    assert {row["status"] for row in now.values()} == {"in-progress", "completed"}
+    for key, row in now.items():
+        assert later[key]["status"] == "completed"
+        if row["status"] == "in-progress":
+            assert (row["recordingUrl"], row["transcript"]) == (None, None)
+    assert {row["transcript"] is None for row in later.values()} == {True, False}
+    assert None in {row["duration"] for row in later.values()}
+    assert {(key,) for key, row in now.items() if row["recordingUrl"]} == files
+    assert set(client.sandbox.truth("quo_voicemail_files")) > files
 
 
 def test_the_data_has_everything_the_documents_allow(make: Callable[..., Client]) -> None:
@@ -134,7 +191,8 @@ def test_documents_are_structure_with_a_source() -> None:
 def test_unknown_fields_in_closed_objects_are_a_knob(make: Callable[..., Client]) -> None:
     sandbox = make().sandbox
     closed_streams = [name for name in sandbox.streams if re.match("bird_|quo_", name)]
-    closed_streams = [name for name in closed_streams if not name.endswith("_files")]
+    # A transcript is text.
+    closed_streams = [name for name in closed_streams if not re.search("_files$|^bird_transcripts$", name)]
     for turned in (False, True):
         sandbox.knobs.turn(unknown_fields=turned)
         for stream in closed_streams:

@@ -14,8 +14,11 @@ from sandbox.world import parse_time
 PAGE_LIMITS = {
     "bird_recordings": (10, 99),
     "bird_transcriptions": (10, 99),
+    "bird_calls": (25, 1000),
     "amigo_calls": (20, 100),
     "quo_calls": (10, 50),
+    "quo_users": (10, 50),
+    "quo_phone_numbers": (10, 50),
     "bota_recordings": (20, 100),
     "tether_calls": (50, 1000),
 }
@@ -60,7 +63,7 @@ def test_a_bad_cursor_of_bota_starts_again(shared: Client) -> None:
 
 
 def test_documented_orders(shared: Client) -> None:
-    for stream, field in (("quo_calls", "createdAt"), ("bota_recordings", "created_at")):
+    for stream, field in (("quo_calls", "createdAt"), ("quo_users", "createdAt"), ("bota_recordings", "created_at")):
         times = [parse_time(row[field]) or 0 for row in shared.list(stream)]
         assert times == sorted(times, reverse=True)
 
@@ -71,6 +74,8 @@ def test_undocumented_orders(make: Callable[..., Client], order: str, sign: int)
     for stream, field in (
         ("bird_recordings", "createdAt"),
         ("bird_transcriptions", "createdAt"),
+        ("bird_calls", "createdAt"),
+        ("quo_phone_numbers", "createdAt"),
         ("tether_calls", "createdAt"),
         ("amigo_calls", "started_at"),
     ):
@@ -83,6 +88,7 @@ def test_undocumented_orders(make: Callable[..., Client], order: str, sign: int)
     ("stream", "field", "names"),
     [
         ("bird_recordings", "createdAt", ("startAt", "endAt")),
+        ("bird_calls", "createdAt", ("startAt", "endAt")),
         ("quo_calls", "createdAt", ("createdAt[gte]", "createdAt[lte]")),
     ],
 )
@@ -102,9 +108,10 @@ def test_windows_are_inclusive(shared: Client, stream: str, field: str, names: t
 
 def test_a_half_open_window_of_bird(make: Callable[..., Client]) -> None:
     client = make(bird_bounds="half_open")
-    times = sorted({row["createdAt"] for row in client.list("bird_recordings")})
-    window = {"startAt": times[5], "endAt": times[9]}
-    assert {row["createdAt"] for row in client.list("bird_recordings", window)} == set(times[5:9])
+    for stream in ("bird_recordings", "bird_calls"):
+        times = sorted({row["createdAt"] for row in client.list(stream)})
+        window = {"startAt": times[5], "endAt": times[9]}
+        assert {row["createdAt"] for row in client.list(stream, window)} == set(times[5:9])
 
 
 def test_days_of_amigo_are_inclusive(make: Callable[..., Client]) -> None:
@@ -135,6 +142,10 @@ def test_amigo_hides_simulated_sessions_by_default(shared: Client) -> None:
     [
         ("bird_recordings", {"status": "available"}),
         ("bird_recordings", {"direction": "incoming"}),
+        ("bird_calls", {"status": "completed"}),
+        ("bird_calls", {"direction": "outgoing"}),
+        ("bird_calls", {"type": "pstn"}),
+        ("bird_calls", {"duration": "0"}),
         ("amigo_calls", {"status": "completed"}),
         ("amigo_calls", {"direction": "inbound"}),
         ("quo_calls", {"status": "completed"}),
@@ -144,9 +155,34 @@ def test_amigo_hides_simulated_sessions_by_default(shared: Client) -> None:
 )
 def test_filters(shared: Client, stream: str, params: dict[str, str]) -> None:
     ((name, value),) = params.items()
-    expected = [row for row in shared.list(stream) if row.get(name) == value]
+    expected = [row for row in shared.list(stream) if str(row.get(name)) == value]
     assert expected
     assert shared.list(stream, params) == expected
+
+
+def test_a_number_is_found_by_its_digits(shared: Client) -> None:
+    """A plus sign in a query is %2B."""
+    row = shared.list("quo_phone_numbers")[7]
+    assert shared.list("quo_phone_numbers", {"phoneNumber": row["phoneNumber"]}) == [row]
+    assert shared.list("quo_phone_numbers", {"phoneNumber": "+14155"}) == []
+    assert "restrictions" not in shared.ok("quo", "/phone-numbers")["data"][0]
+
+
+def test_calls_of_bird_and_their_recordings(shared: Client) -> None:
+    """A recording's source is a call, or a conference, of which there is none in the calls log."""
+    calls = {row["id"]: row for row in shared.list("bird_calls")}
+    recordings = shared.list("bird_recordings")
+    assert {row["source"] for row in recordings} == {"call", "conference"}
+    for row in recordings:
+        assert (row["sourceId"] in calls) == (row["source"] == "call")
+    assert {"completed", "no-answer"} <= {row["status"] for row in calls.values()}
+    channels = {row["channelId"] for row in calls.values()}
+    one, *_, two = channels
+    path = shared.path("bird_calls")[1]
+    found = shared.ok("bird", path, {"channelId": [one, two], "limit": 1000})["results"]
+    assert {row["channelId"] for row in found} == {one, two}
+    tag = next(row["tags"][0] for row in calls.values() if row.get("tags"))
+    assert all(tag in row["tags"] for row in shared.list("bird_calls", {"tag": tag}))
 
 
 def test_filters_of_several_values(shared: Client) -> None:

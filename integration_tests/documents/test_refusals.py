@@ -26,6 +26,12 @@ ERRORS: list[tuple[str, str, Row, int]] = [
     ("bird", "{bird}/recordings/{nobody}.mp3", {}, 404),
     ("bird", "{bird}/transcriptions", {"limit": 100}, 422),
     ("bird", "{bird}/transcriptions/{nobody}", {}, 404),
+    ("bird", "{bird}/transcriptions/{nobody}.vtt", {}, 404),
+    ("bird", "{bird}/transcriptions/not-a-uuid.vtt", {}, 422),
+    ("bird", "{bird}/channels/calls", {"limit": 1001}, 422),
+    ("bird", "{bird}/channels/calls", {"startAt": "2026-06-01"}, 422),
+    ("bird", "{bird}/channels/calls", {"channelId": "7"}, 422),
+    ("bird", "{bird}/channels/calls", {"direction": "up"}, 422),
     ("bird", "/workspaces/{nobody}/recordings", {}, 404),
     ("bird", "/workspaces", {}, 404),
     ("amigo", "{amigo}/calls", {"limit": 101}, 422),
@@ -49,6 +55,11 @@ ERRORS: list[tuple[str, str, Row, int]] = [
     ("quo", "/calls", {"after": "made-up"}, 400),
     ("quo", "/calls", {"include": "everything"}, 400),
     ("quo", "/calls", {"status": "done"}, 400),
+    ("quo", "/calls/CA123", {}, 400),
+    ("quo", "/calls/AC123", {}, 404),
+    ("quo", "/users", {"limit": 51}, 400),
+    ("quo", "/users", {"after": "made-up"}, 400),
+    ("quo", "/phone-numbers", {"include": "users"}, 400),
     ("quo", "/v1/call-recordings/CA123", {}, 400),
     ("quo", "/v1/call-recordings/AC123", {}, 404),
     ("quo", "/v1/call-transcripts/123", {}, 400),
@@ -102,9 +113,11 @@ def test_other_credentials_are_refused(shared: Client, provider: str, spoil: Cal
 
 def test_quo_needs_its_version_header_where_it_is_documented(shared: Client) -> None:
     bare = {"Authorization": shared.headers["quo"]["Authorization"]}
-    refused = shared.ask("quo", "/calls", headers=bare)
-    assert refused.status_code == 400
-    assert "code" not in refused.json()
+    call = shared.list("quo_calls")[0]["id"]
+    for path in ("/calls", f"/calls/{call}", "/users", "/phone-numbers"):
+        refused = shared.ask("quo", path, headers=bare)
+        assert refused.status_code == 400
+        assert "code" not in refused.json()
     other = shared.ask("quo", "/calls", headers={**bare, "Quo-Api-Version": "2025-01-01"})
     assert other.status_code == 400
     assert shared.ask("quo", "/v1/phone-numbers", headers=bare).status_code == 200

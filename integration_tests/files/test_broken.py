@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from integration_tests.files.audio import (
+    MANY,
     all_stored,
     assert_whole,
     downloads,
@@ -23,7 +24,7 @@ from integration_tests.files.audio import (
     stored_ids,
     youngest,
 )
-from integration_tests.syncing import FILE_KEYS, keys, sandbox_config, sync
+from integration_tests.syncing import keys, sandbox_config, sync
 from sandbox import Sandbox
 from sandbox.faults import Logged
 
@@ -66,10 +67,10 @@ def test_a_body_of_the_wrong_length_is_never_stored(
         sandbox.fault(*path_of(stream, media_id), kind="truncate")
     first = read_all(sandbox)
     assert first.failed
-    assert sum("could not be downloaded" in e for e in first.errors()) >= len(FILE_KEYS)
+    assert sum("could not be downloaded" in e for e in first.errors()) >= len(MANY)
     assert not any("Signature" in json.dumps(m) for m in first.messages)
     got: dict[str, set[Any]] = {}
-    for stream in FILE_KEYS:
+    for stream in MANY:
         assert first.statuses(stream)[-1] == "INCOMPLETE"
         got[stream] = set(keys(sandbox, stream, first.records(stream)))
         assert len(got[stream]) == len(sandbox.truth(stream)) - 1
@@ -118,7 +119,7 @@ def test_what_is_expired_or_missing_is_no_error_and_tried_again(sandbox: Sandbox
     """And the other files of the same call are not downloaded again with it."""
     expired = one_each(sandbox)
     del expired["amigo_recording_files"]
-    gone = {stream: youngest(sandbox, stream, 2)[1] for stream in FILE_KEYS}
+    gone = {stream: youngest(sandbox, stream, 2)[1] for stream in MANY}
     for stream, media_id in expired.items():
         sandbox.fault(*path_of(stream, media_id), status=403)
     for number, (stream, media_id) in enumerate(gone.items()):
@@ -134,7 +135,7 @@ def test_what_is_expired_or_missing_is_no_error_and_tried_again(sandbox: Sandbox
 
     sandbox.clear_faults()
     second = read_all(sandbox, first.state)
-    for stream in FILE_KEYS:
+    for stream in MANY:
         again = {media_id_of(stream, row): row for row in stored(second, stream)}
         assert set(again) == {gone[stream], expired.get(stream, gone[stream])}
         for row in again.values():

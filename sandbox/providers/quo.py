@@ -2,6 +2,9 @@
 
 https://openphone-public-api-prod.s3.us-west-2.amazonaws.com/public/openphone-public-api-v1-prod.json
 https://www.quo.com/docs/2026-03-30/calls/list-calls
+https://www.quo.com/docs/2026-03-30/calls/get-a-call-by-id
+https://www.quo.com/docs/2026-03-30/users/list-users
+https://www.quo.com/docs/2026-03-30/phone-numbers/list-phone-numbers
 https://www.quo.com/docs/2026-03-30/requests
 https://www.quo.com/docs/2026-03-30/versioning
 """
@@ -15,7 +18,7 @@ from aiohttp import web
 
 from ..world import parse_time
 from .base import Row, answer, decode_token, encode_token, page
-from .quo_calls import QuoCalls
+from .quo_people import QuoPeople
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,16 +43,19 @@ TITLES = {
 }
 
 
-class Quo(QuoCalls):
+class Quo(QuoPeople):
     def config(self) -> Row:
         return {"api_key": API_KEY, "base_url": self.base_url}
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/calls", self.list_calls),
+            web.get("/calls/{id}", self.get_call),
+            web.get("/users", self.list_users),
+            web.get("/phone-numbers", self.list_numbers),
             web.get("/v1/call-recordings/{id}", self.get_recordings),
             web.get("/v1/call-transcripts/{id}", self.get_transcript),
-            web.get("/v1/phone-numbers", self.list_numbers),
+            web.get("/v1/phone-numbers", self.list_v1_numbers),
         ]
 
     def error(self, request: web.Request, status: int, message: str) -> Row:
@@ -97,38 +103,36 @@ class Quo(QuoCalls):
             raise self.refuse(request, 404, "Transcript not found")
         return answer({"data": self.transcript(index)})
 
-    async def list_numbers(self, request: web.Request) -> web.Response:
-        return answer({"data": [self._phone_number(number) for number in range(5)]})
+    async def list_v1_numbers(self, request: web.Request) -> web.Response:
+        return answer({"data": [self.v1_phone_number(number) for number in range(5)]})
 
-    def _phone_number(self, number: int) -> Row:
-        regions = dict.fromkeys(("CA", "Intl", "US"), "unrestricted")
-        member = {
-            "email": "owner@example.com",
-            "firstName": None,
-            "lastName": None,
-            "id": f"US{self.world.id('quo-user', 0, 10)}",
-            "role": "owner",
-            "groupId": f"GR{self.world.id('quo-group', 0, 10)}",
-        }
-        return {
-            "id": self._pnid(number),
-            "groupId": f"GR{self.world.id('quo-group', 0, 10)}",
-            "portRequestId": None,
-            "formattedNumber": None,
-            "forward": None,
-            "name": f"Line {number}",
-            "number": self._number(number),
-            "portingStatus": None,
-            "symbol": "\U0001f4de",
-            "users": [member],
-            "createdAt": "2024-01-01T00:00:00.000Z",
-            "updatedAt": "2024-01-01T00:00:00.000Z",
-            "restrictions": {"calling": regions, "messaging": regions},
-        }
+    async def list_users(self, request: web.Request) -> web.Response:
+        limit, after = self._position(request)
+        found, following = page(range(self.users())[::-1], lambda index: -index, after, limit)  # newest first
+        return _data([self.user(index) for index in found], following)
+
+    async def list_numbers(self, request: web.Request) -> web.Response:
+        limit, after = self._position(request)
+        include, wanted = request.query.get("include"), request.query.get("phoneNumber")
+        if include not in (None, "restrictions"):
+            raise self.refuse(request, 400, "include is restrictions")
+
+        def keep(index: int) -> bool:
+            return wanted in (None, self.phone_number(index)["phoneNumber"])
+
+        items = self.arrange(range(self.numbers()))
+        found, following = page(items, self.rank, after, limit, keep)
+        rows = [self.phone_number(index) for index in found]
+        if include is None:
+            rows = [{name: row[name] for name in row if name != "restrictions"} for row in rows]
+        return _data(rows, following)
+
+    async def get_call(self, request: web.Request) -> web.Response:
+        self._version(request)
+        return answer({"data": self.call(self._item(request), self._include(request))})
 
     async def list_calls(self, request: web.Request) -> web.Response:
-        if request.headers.get("Quo-Api-Version") != VERSION:
-            raise self.refuse(request, 400, f"The Quo-Api-Version header must be {VERSION}")
+        limit, after = self._position(request)
         query = request.query
         for name in query:
             operator = re.fullmatch(r"(\w+)\[(\w*)\]", name)
@@ -138,28 +142,36 @@ class Quo(QuoCalls):
                 raise self.refuse(request, 400, f"{name} is not supported")
         if "createdAt" in query:
             raise self.refuse(request, 400, "createdAt needs an operator")
-        limit = self.integer(request, "limit", 10, 1, 50, 400)
         bounds: list[int | None] = []
         for name in ("createdAt[gte]", "createdAt[lte]"):
             text = query.get(name)
             bounds.append(parse_time(text) if text is not None else None)
             if text is not None and bounds[-1] is None:
                 raise self.refuse(request, 400, f"{name} must be a date-time")
-        after = decode_token(query["after"]) if "after" in query else None
-        if "after" in query and after is None:
-            raise self.refuse(request, 400, "after is not a valid cursor")
-        include = frozenset(filter(None, query.get("include", "").split(",")))
-        if not include <= {"summary", "voicemail"}:
-            raise self.refuse(request, 400, "include is summary, voicemail or both")
+        include = self._include(request)
         items = self.between(*bounds)[::-1]  # newest first
         keep = self._filter(request)
         found, following = page(items, lambda index: -index, after, limit, keep)
-        return answer(
-            {
-                "data": [self.call(index, include) for index in found],
-                "nextCursor": None if following is None else encode_token(following),
-            }
-        )
+        return _data([self.call(index, include) for index in found], following)
+
+    def _version(self, request: web.Request) -> None:
+        if request.headers.get("Quo-Api-Version") != VERSION:
+            raise self.refuse(request, 400, f"The Quo-Api-Version header must be {VERSION}")
+
+    def _position(self, request: web.Request) -> tuple[int, int | None]:
+        """Where a list of the newer version goes on."""
+        self._version(request)
+        limit, token = self.integer(request, "limit", 10, 1, 50, 400), request.query.get("after")
+        after = decode_token(token) if token is not None else None
+        if token is not None and after is None:
+            raise self.refuse(request, 400, "after is not a valid cursor")
+        return limit, after
+
+    def _include(self, request: web.Request) -> frozenset[str]:
+        include = frozenset(filter(None, request.query.get("include", "").split(",")))
+        if not include <= {"summary", "voicemail"}:
+            raise self.refuse(request, 400, "include is summary, voicemail or both")
+        return include
 
     def _filter(self, request: web.Request) -> Callable[[int], bool] | None:
         query = request.query
@@ -183,6 +195,10 @@ class Quo(QuoCalls):
             )
 
         return keep
+
+
+def _data(rows: list[Row], following: int | None) -> web.Response:
+    return answer({"data": rows, "nextCursor": None if following is None else encode_token(following)})
 
 
 def _list(one: str | None, several: str | None) -> set[str]:

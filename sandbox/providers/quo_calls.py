@@ -123,7 +123,7 @@ class QuoCalls(Provider):
         done = life.ended <= clock
         answered = life.answered is not None and life.answered <= clock
         handled_by_ai = life.ai and answered
-        number, user = index % 5, f"US{self.world.id('quo-user', dice.randrange(6), 10)}"
+        number, user = index % 5, self.uid(dice.randrange(6))
         actor = f"SYU{self.world.id('quo-sona', 0, 10)}" if handled_by_ai else user
         others = [phone(dice) for _ in range(dice.choices((1, 2, 3), (94, 4, 2))[0])]
         updated = life.ended if done else life.answered if answered else None
@@ -158,7 +158,7 @@ class QuoCalls(Provider):
         if "summary" in include:
             row["summary"] = self._summary(life, dice)
         if "voicemail" in include:
-            row["voicemail"] = self._voicemail(index, life, dice)
+            row["voicemail"] = self.voicemail(index)
         if self.knobs.unknown_fields:
             row["sandboxExtra"] = {"why": "\u2753"}
         return row
@@ -175,17 +175,24 @@ class QuoCalls(Provider):
             "title": label(dice),
         }
 
-    def _voicemail(self, index: int, life: _Life, dice: random.Random) -> Row | None:
+    def voicemail(self, index: int) -> Row | None:
+        """What the caller left when nobody answered; its address and text come once it is completed."""
+        life, dice = self.life(index), self.world.dice("quo-voicemail", index)
         missed = life.outcome in ("missed", "no-answer") and life.ended <= self.world.clock
         if not missed or dice.random() < 0.6:
             return None
+        completed = life.ended + soon(dice) <= self.world.clock
+        vid, spoken = f"VM{self.world.id('quo-voicemail', index, 16)}", dice.choice((None, sentence(dice)))
         return {
-            "id": f"VM{self.world.id('quo-voicemail', index, 16)}",
-            "status": "completed",
-            "duration": dice.randrange(60),
-            "recordingUrl": "https://example.com/voicemail.mp3",
-            "transcript": dice.choice((None, sentence(dice))),
+            "id": vid,
+            "status": "completed" if completed else "in-progress",
+            "duration": dice.choice((None, dice.randrange(60), dice.randrange(60))),
+            "recordingUrl": self.storage.url(self.name, vid, "mp3") if completed else None,
+            "transcript": spoken if completed else None,
         }
+
+    def uid(self, number: int) -> str:
+        return f"US{self.world.id('quo-user', number, 10)}"
 
     def _pnid(self, number: int) -> str:
         return f"PN{self.world.id('quo-number', number, 16)}"
@@ -252,7 +259,7 @@ class QuoCalls(Provider):
                     "start": turn * 2.5,
                     "end": turn * 2.5 + 2.25,
                     "identifier": dice.choice((None, phone(dice))),
-                    "userId": dice.choice((None, f"US{self.world.id('quo-user', 0, 10)}")),
+                    "userId": dice.choice((None, self.uid(0))),
                 }
                 for turn in range(dice.randrange(5))
             ]
@@ -268,6 +275,10 @@ class QuoCalls(Provider):
         return row
 
     def media(self, media_id: str) -> Media | None:
+        if media_id.startswith("VM"):
+            caller = self.known("quo-voicemail", media_id[2:])
+            left = None if caller is None else self.voicemail(caller)
+            return self.make_media(media_id, "audio/mpeg") if left and left["recordingUrl"] else None
         number = self.world.find("quo-recording", media_id.removeprefix("CR"))
         if number is None or number // SEGMENTS >= self.count():
             return None
@@ -283,6 +294,11 @@ class QuoCalls(Provider):
 
         def recordings() -> list[tuple[int, Row]]:
             return [(i, row) for i in range(self.count()) for row in self.recordings(i)]
+
+        def voicemails() -> list[tuple[int, str]]:
+            """Those that are completed, with their calls."""
+            found = ((index, self.voicemail(index)) for index in range(self.count()))
+            return [(index, row["id"]) for index, row in found if row and row["recordingUrl"]]
 
         return {
             "quo_calls": Stream(lambda: range(self.count()), lambda index: (self.cid(index),), self.call),
@@ -302,6 +318,13 @@ class QuoCalls(Provider):
                 lambda: [ref for ref in recordings() if ref[1]["status"] == "completed"],
                 lambda ref: (ref[1]["id"],),
                 lambda ref: self.media_row(self.media(ref[1]["id"]), recordingId=ref[1]["id"], **created(ref[0])),
+            ),
+            "quo_voicemail_files": Stream(
+                voicemails,
+                lambda ref: (ref[1],),
+                lambda ref: self.media_row(
+                    self.media(ref[1]), voicemailId=ref[1], callId=self.cid(ref[0]), **created(ref[0])
+                ),
             ),
         }
 

@@ -114,6 +114,14 @@ def _shallow(text: str) -> str:
     return "".join([*pieces, text[position:]])
 
 
+def text_of(body: bytes) -> str:
+    """A body that is text, with or without a byte order mark. Raises Unreadable."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable(type(error).__name__) from None
+
+
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None

@@ -9,7 +9,8 @@ What an answer means, in this order:
 | 401, 403, a status of `refuse`      | a config error in the words of provider.yaml                   |
 | 429                                 | asked again when the answer says, for hours                    |
 | 408, 5xx, no answer, no or other JSON | asked again a few times, then an error; `refuse` has the word  |
-| 3xx                                 | a config error: redirects are not followed                     |
+| 3xx                                 | a config error: redirects are not followed, see `elsewhere.py` |
+|                                     | for the one exception                                          |
 | 2xx as documented                   | the answer                                                     |
 | anything else                       | an error: no document explains it                              |
 """
@@ -26,9 +27,10 @@ import requests
 from source_recordings.errors import NEXT_STEP, PassingError, UnexpectedError, UserError
 from source_recordings.expressions import Names
 from source_recordings.http import waits
-from source_recordings.http.answers import Answer, Reply, Unreadable, parsed
+from source_recordings.http.answers import Answer, Reply, Unreadable, parsed, text_of
 from source_recordings.http.apart import read_apart
 from source_recordings.http.client import Client, Closed, Request, whole
+from source_recordings.http.elsewhere import REDIRECTS, NotAllowed, Refused
 from source_recordings.provider import Operation, Provider
 from source_recordings.tally import Tally
 
@@ -50,6 +52,8 @@ class Endpoint:
     """Whether each request is about one recording or call, and not about a list."""
     tries: int = TRIES
     answered: bool = False
+    choice: int | None = None
+    """Which of several IDs the provider wants, once it is known."""
     refusal: UserError | None = None
     """A config error: every further request would meet it too."""
     first: threading.Lock = field(default_factory=threading.Lock)
@@ -77,6 +81,8 @@ class Asking:
         self._failed = 0
         self._limited = 0
         self._limited_since = 0.0
+        self.is_probe = False
+        """Whether something else is asked for where this is not there: then that is no skip yet."""
 
     def once(self) -> Answer | Later:
         """One try. Raises an error in words once no other try makes sense."""
@@ -86,9 +92,16 @@ class Asking:
         """Nobody waits for the answer any more."""
 
     def fetch(self) -> Reply:
-        """The bare exchange. Raises a RequestException if there is no answer."""
-        apart = self.endpoint.operation.apart
-        return self.client.exchange(self.request, partial(read_apart, field=apart) if apart else whole)
+        """The bare exchange. Raises a RequestException or Refused if there is no answer."""
+        operation = self.endpoint.operation
+        read = partial(read_apart, field=operation.apart) if operation.apart else whole
+        reply = self.client.exchange(self.request, read)
+        if operation.elsewhere and reply.status in REDIRECTS:
+            self.client.pace.answered()
+            reply = self.client.elsewhere.follow(self.request.url, reply)
+            if reply.status != 200 and reply.status not in operation.skip:
+                raise Refused(f"answered HTTP {reply.status}")
+        return reply
 
     def take(self, fetch: Callable[[], Reply]) -> Answer | Later:
         """What the reply that `fetch` gets means."""
@@ -110,7 +123,7 @@ class Asking:
             raise
         if isinstance(found, Answer):
             self.endpoint.answered = True
-            if found.skipped is not None:
+            if found.skipped is not None and not self.is_probe:
                 self.endpoint.tally.skip(found.skipped)
         return found
 
@@ -119,6 +132,10 @@ class Asking:
             reply = fetch()
         except requests.exceptions.RequestException as error:
             return self._again(_network_account(error))
+        except Refused as refused:
+            return self._again(f"The host that {self._title} led to {refused}.")
+        except NotAllowed as wrong:
+            raise UnexpectedError(f"{self._title} led to an address that is not asked: {wrong}.") from None
         status, operation, title = reply.status, self.endpoint.operation, self._title
         if status == 429:
             return self._slow_down(reply)
@@ -148,7 +165,7 @@ class Asking:
         incomplete = self.INCOMPLETE.format(self._title)
         operation = self.endpoint.operation
         try:
-            value = parsed(reply.body)
+            value = {operation.text: text_of(reply.body)} if operation.text else parsed(reply.body)
         except Unreadable:
             return self._again(incomplete, reply)
         if not isinstance(value, Mapping):

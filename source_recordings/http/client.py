@@ -1,6 +1,6 @@
 """One provider: makes a request with its credential, at its pace, and gives what came back.
 
-No redirect is followed: it would take the credential, or a login's password, wherever it says.
+No redirect is followed with the credential: it would take that, or a login's password, wherever it says.
 """
 
 import logging
@@ -25,15 +25,11 @@ from source_recordings.cdk import add_to_secrets
 from source_recordings.errors import UserError
 from source_recordings.expressions import Names
 from source_recordings.http.answers import Reply
+from source_recordings.http.elsewhere import PLAIN, TIMEOUT, Elsewhere
 from source_recordings.http.pace import Pace
 from source_recordings.provider import Auth, Operation, Provider
 
 logger = logging.getLogger("airbyte")
-
-TIMEOUT = (10, 60)
-"""Seconds, to connect and between two pieces of the answer."""
-
-PLAIN = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "source-recordings"}
 
 LONG_WAIT = 10.0
 
@@ -81,6 +77,7 @@ class Client:
         self.base_url: str = config["base_url"]
         self.names: Names = {"config": config, "quirks": provider.quirks}
         self.pace = pace
+        self.elsewhere = Elsewhere(self.base_url, connections, gate)
         self._gate = gate
         self._session = _session(connections)
         self._idle: deque[requests.Session] = deque()

@@ -164,11 +164,13 @@ class SharedAsking(Asking):
         self._answers = answers
         self._asking = asking
         self.client = asking.client
+        self.is_probe = False
         self._anew = anew
         self._key = _key(asking.request)
         self._entry: _Entry | None = None
 
     def once(self) -> Answer | Later:
+        self._asking.is_probe = self.is_probe
         entry, own = self._answers.claim(self._key, self, anew=self._anew)
         if own:
             self._entry = entry

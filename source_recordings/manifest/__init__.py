@@ -4,6 +4,7 @@
 The connector itself does not use it. What the CDK's components can't do is left out:
 
 - file streams, and requests for each item within a row;
+- streams whose answers are text, such as Bird's transcripts, and redirects to another host;
 - paging by offset where there is also a cursor, as in Bota's older revisions: such an answer fails the sync, since its
   first page would pass for all of the list;
 - a new login after a 401: a session is renewed by its age instead.

@@ -24,7 +24,7 @@ class Streams:
         entries = provider.definition["streams"]
         ids = provider.ids
         for name, stream in provider.streams.items():
-            if stream.file or (stream.for_each and stream.for_each.each):
+            if stream.file or stream.operation.text or (stream.for_each and stream.for_each.ways[0].each):
                 continue
             entry = entries[name]
             self._add(name, self._listed(stream, entry), self.listed)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,12 @@ from source_recordings.http.answers import Answer, Apart
 from source_recordings.http.asking import Asking, Endpoint, answer_to, ask
 from source_recordings.http.client import Client, Closed
 from source_recordings.http.shared import Answers
-from source_recordings.provider import Operation, Provider, Stream
+from source_recordings.provider import Match, Operation, Provider, Stream, Way
 from source_recordings.reading.details import Job, Pools
 from source_recordings.reading.keys import is_key
+from source_recordings.reading.lookup import Lookup, Refused
 from source_recordings.reading.outcome import Outcome
+from source_recordings.reading.pages import Page, Walker
 from source_recordings.tally import Tally
 from source_recordings.times import moment
 
@@ -42,6 +45,21 @@ class Connection:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """What is asked about: a row, or an item of it."""
+
+    way: int
+    """The number of its way."""
+    item: Any
+    ids: tuple[Any, ...]
+    """What may be asked for."""
+
+    @property
+    def id(self) -> Any:
+        return next(value for value in self.ids if value is not None)
+
+
+@dataclass(frozen=True)
 class Seed:
     """What is kept of a row until its turn: enough to do its job."""
 
@@ -49,7 +67,7 @@ class Seed:
     """What is remembered of it once it is settled; another key means that it has changed."""
     time: int
     parent: Row
-    item: Any = None
+    unit: "Unit | None" = None
     id: Any = None
     is_id: bool = False
     """Whether it is one of the IDs that the user has listed, and not a row."""
@@ -65,18 +83,27 @@ class Jobs:
         tally: Tally,
         deliver: Deliver | None,
         is_remembered: Callable[[str, Any], bool] = lambda _key, _time: False,
+        since: datetime | None = None,
     ) -> None:
-        """`deliver` for a stream of files; `is_remembered` tells what an earlier sync has settled, by key and time."""
+        """`deliver` for a stream of files; `is_remembered` tells what an earlier sync has settled, by key and time.
+
+        Nothing from before `since` is wanted.
+        """
         self.stream = stream
         self.root = connection.provider.root_of(stream)
+        self.is_by_id = connection.provider.is_by_id(connection.config)
         self.tally = tally
         self._connection = connection
         self._deliver = deliver
         self._is_remembered = is_remembered
+        self._since = since
+        self._ways = stream.for_each.ways if stream.for_each else ()
         self._endpoints: dict[int, Endpoint] = {}
-        for operation in (stream.operation, self.root.by_id):
+        renew = stream.file.renew if stream.file else None
+        for operation in (stream.operation, self.root.by_id, renew, *(way.operation for way in self._ways)):
             if operation:
                 self._endpoints[id(operation)] = self.endpoint(operation, about_one=True)
+        self._lookups = {number: self._lookup(way, way.match) for number, way in enumerate(self._ways) if way.match}
 
     @property
     def names(self) -> Names:
@@ -124,10 +151,10 @@ class Jobs:
             if self.stream.file.when(names):
                 yield Seed(self._file_row_key(names), time, row)
             return
-        for item, identity in self._units(names):
-            values = {**names, "item": item, "id": identity}
+        for unit in self._units(names):
+            values = {**names, "item": unit.item, "id": unit.id}
             version = [value(values) for value in self.stream.for_each.version]
-            yield Seed(json.dumps([identity, *version]), time, row, item, identity)
+            yield Seed(json.dumps([unit.id, *version]), time, row, unit)
 
     def ids(self) -> Iterator[Seed]:
         """One for each ID that the user has listed."""
@@ -136,16 +163,19 @@ class Jobs:
         for value in dict.fromkeys(self._connection.config[ids.key]):
             yield Seed(str(value), 0, {ids.field: value}, id=value, is_id=True)
 
-    def _units(self, names: Names) -> Iterator[tuple[Any, Any]]:
-        """The items of a parent row (or the row itself), each with the id that is asked for."""
-        for_each = self.stream.for_each
-        assert for_each
-        items = for_each.each(names) if for_each.each else [None]
-        for item in items if isinstance(items, list) else []:
-            values = {**names, "item": item}
-            identity = for_each.id(values) if for_each.when(values) else None
-            if identity is not None:
-                yield item, identity
+    def _units(self, names: Names) -> list[Unit]:
+        """The units of a row, in the first way in which it has any."""
+        for number, way in enumerate(self._ways):
+            items = way.each(names) if way.each else [None]
+            found = []
+            for item in items if isinstance(items, list) else []:
+                values = {**names, "item": item}
+                ids = tuple(value(values) for value in way.ids) if way.when(values) else ()
+                if any(value is not None for value in ids):
+                    found.append(Unit(number, item, ids))
+            if found:
+                return found
+        return []
 
     def _file_row_key(self, names: Names) -> str:
         kept = {name: value(names) for name, value in self.stream.keep.items()}
@@ -176,9 +206,9 @@ class Jobs:
             outcome.size += answer.size
         names |= {"parent": parent, "row": parent}
         if self.stream.for_each:
-            units = [(None, seed.id)] if not self.root.by_id else list(self._units(names))
-            for item, identity in units:
-                yield from self._details({**names, "item": item, "id": identity}, outcome, seed)
+            units = self._units(names) if self.root.by_id else [Unit(0, None, (seed.id,))]
+            for unit in units:
+                yield from self._details(unit, names, outcome, seed)
         elif self.stream.file:
             if self.stream.file.when(names):
                 yield from self._files(names, outcome, seed, lambda: [names])
@@ -186,36 +216,78 @@ class Jobs:
             self._record(names, outcome)
 
     def _of_row(self, seed: Seed, outcome: Outcome) -> Generator[Any, Any, None]:
-        names = {**self.names, "parent": seed.parent, "item": seed.item, "id": seed.id, "row": seed.parent}
-        if self.stream.for_each:
-            yield from self._details(names, outcome, seed)
+        names = {**self.names, "parent": seed.parent, "row": seed.parent}
+        if seed.unit:
+            yield from self._details(seed.unit, names, outcome, seed)
         else:
-            yield from self._files(names, outcome, seed, lambda: [names])
+            yield from self._files(names, outcome, seed, lambda: self._row_anew(names))
             outcome.settled = bool(outcome.deliveries) and len(outcome.delivered) == len(outcome.deliveries)
             outcome.delivered.clear()  # the job is the file
 
-    def _details(self, names: dict[str, Any], outcome: Outcome, seed: Seed) -> Generator[Any, Any, None]:
+    def _details(self, unit: Unit, names: dict[str, Any], outcome: Outcome, seed: Seed) -> Generator[Any, Any, None]:
         """The request about one unit, and its rows as records or files."""
-        segment(names["id"])  # what can be no part of an address is no ID, wherever it would stand
-        endpoint = self._endpoints[id(self.stream.operation)]
-        answer = yield from answer_to(self.asking(endpoint, names))
+        names = {**names, "item": unit.item, "id": unit.id}
+        if unit.way in self._lookups:
+            row = yield partial(self._lookups[unit.way].row_of, unit.id)
+            if row is None:
+                self.tally.skip("the provider's list has none of it")
+            else:
+                self._record({**names, "row": row}, outcome)
+            return
+        asked, answer = yield from self._answer(unit, names)
         if answer.skipped is not None:
             return
+        names["id"] = asked
         outcome.size += answer.size
         settled = True
-        for row in self._rows(answer):
+        for row in self._rows(unit.way, answer):
             values = {**names, "row": row, "apart": answer.apart}
             settled = settled and bool(self.stream.settled_when(values))
             if not self.stream.file:
                 self._record(values, outcome)
             elif self.stream.file.when(values):
-                yield from self._files(values, outcome, seed, lambda: self._anew(names))
+                yield from self._files(values, outcome, seed, lambda: self._anew(unit, names))
         final = not self.stream.file or len(outcome.delivered) == len(outcome.deliveries)
         outcome.settled = bool(outcome.deliveries) and settled and final
 
-    def _rows(self, answer: Answer) -> list[Row]:
+    def _answer(self, unit: Unit, names: Names) -> Generator[Any, Any, tuple[Any, Answer]]:
+        """What was asked for, and the answer. Where there is a choice, the first good answer makes it for the whole sync."""
+        endpoint = self._endpoint_of(unit)
+        choices = [(number, value) for number, value in enumerate(unit.ids) if value is not None]
+        choices = [choice for choice in choices if choice[0] == endpoint.choice] or choices
+        while True:
+            number, value = choices.pop(0)
+            segment(value)  # what can be no part of an address is no ID, wherever it would stand
+            asking = self.asking(endpoint, {**names, "id": value})
+            asking.is_probe = bool(choices)
+            answer = yield from answer_to(asking)
+            if answer.skipped is None and len(unit.ids) > 1:
+                endpoint.choice = number
+            if answer.skipped is None or not choices:
+                return value, answer
+
+    def _endpoint_of(self, unit: Unit) -> Endpoint:
+        return self._endpoints[id(self._ways[unit.way].operation)]
+
+    def _lookup(self, way: Way, match: Match) -> Lookup:
+        endpoint = self._endpoints[id(way.operation)]
+
+        def fetch(params: Mapping[str, str]) -> Answer:
+            answer = ask(self.asking(endpoint, self.names, params))
+            if answer.skipped is not None:
+                raise Refused
+            return answer
+
+        def walk(params: Mapping[str, str]) -> Iterator[Page]:
+            key = self.stream.primary_key[0]
+            fetch_these = lambda page: fetch({**params, **page})  # noqa: E731
+            return Walker(match.pages, fetch_these, way.operation.rows, key, self.names).walk()
+
+        return Lookup(walk, match, self._since, whole=not self.is_by_id)
+
+    def _rows(self, way: int, answer: Answer) -> list[Row]:
         found: Any = answer.value
-        for name in self.stream.operation.rows:
+        for name in self._ways[way].operation.rows:
             found = found[name]
         rows = found if isinstance(found, list) else [found]
         good = [row for row in rows if isinstance(row, Mapping)]
@@ -254,6 +326,9 @@ class Jobs:
     def _record(self, names: Names, outcome: Outcome) -> None:
         data = self.record(names)
         if data is not None:
+            for condition, reason in self.stream.warn_when:
+                if condition({**names, "row": data}):
+                    self.tally.doubt(reason)
             outcome.deliveries.append(Delivery(data))
 
     def _files(
@@ -297,13 +372,26 @@ class Jobs:
         for item in (each(names) or []) if each else [names.get("item")]:
             yield {**names, "item": item}
 
-    def _anew(self, names: Names) -> Iterator[Names]:
+    def _anew(self, unit: Unit, names: Names) -> Iterator[Names]:
         """The rows of the same request, made once more, past what other streams have got."""
-        endpoint = self._endpoints[id(self.stream.operation)]
-        answer = ask(self.asking(endpoint, names, anew=True))
+        answer = ask(self.asking(self._endpoint_of(unit), names, anew=True))
         if answer.skipped is None:
-            for row in self._rows(answer):
+            for row in self._rows(unit.way, answer):
                 yield {**names, "row": row, "apart": answer.apart}
+
+    def _row_anew(self, names: Names) -> Iterator[Names]:
+        """The same row of a list, asked for by itself; the one that there is, where the provider has no such request."""
+        assert self.stream.file
+        renew = self.stream.file.renew
+        if renew is None:
+            yield names
+            return
+        answer = ask(self.asking(self._endpoints[id(renew)], names))
+        if answer.skipped is None:
+            found: Any = answer.value
+            for name in renew.rows:
+                found = found[name]
+            yield {**names, "parent": found, "row": found}
 
     def _file_key(self, names: Names) -> str:
         values = (self.stream.keep[name](names) for name in self.stream.primary_key)

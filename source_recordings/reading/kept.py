@@ -59,12 +59,10 @@ class Waiting:
 
     def add(self, time: int, item: Any) -> None:
         """Raises a config error if there is no room for the file."""
-        with disk_errors():
-            self._file.seek(self._end)
-            pickle.dump(item, self._file, pickle.HIGHEST_PROTOCOL)
+        place = _written(self._file, self._end, item)
         self._times.append(time)
         self._places.append(self._end)
-        self._end = self._file.tell()
+        self._end = place
 
     def sort(self) -> None:
         """No more come: the rest goes by its time."""
@@ -87,3 +85,34 @@ class Waiting:
     def close(self) -> None:
         """Takes the file away."""
         self._file.close()
+
+
+class Shelf:
+    """The first item of each key, in a temporary file once they are many. Not safe among threads."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(Waiting.MEMORY)  # noqa: SIM115  it ends with this object
+        self._places: dict[str, int] = {}
+        self._end = 0
+
+    def add(self, key: str, item: Any) -> None:
+        """Raises a config error if there is no room for the file."""
+        if key not in self._places:
+            end = _written(self._file, self._end, item)
+            self._places[key], self._end = self._end, end
+
+    def get(self, key: str) -> Any:
+        """None if there is no such item."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        self._file.seek(place)
+        return pickle.load(self._file)  # noqa: S301  written above, by this process
+
+
+def _written(file: "tempfile.SpooledTemporaryFile[bytes]", place: int, item: Any) -> int:
+    """Where the item ends."""
+    with disk_errors():
+        file.seek(place)
+        pickle.dump(item, file, pickle.HIGHEST_PROTOCOL)
+    return file.tell()

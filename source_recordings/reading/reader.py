@@ -17,6 +17,7 @@ from source_recordings.reading.details import InOrder
 from source_recordings.reading.jobs import Jobs, Seed
 from source_recordings.reading.kept import Seen
 from source_recordings.reading.keys import is_key, key_hash
+from source_recordings.reading.lookup import OLD_ROWS
 from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pages import Walker
 from source_recordings.reading.reached import Marks, Reached
@@ -27,10 +28,6 @@ logger = logging.getLogger("airbyte")
 
 CHECKPOINT_SECONDS = 2.0
 """How often a window with one request per row saves how far it is."""
-
-OLD_ROWS = 5
-"""So many rows in a row up to a page's end, older than wanted, are the end of a list that is sorted newest first: a single
-one may be an odd one."""
 
 Save = Callable[[list[Interval]], None]
 
@@ -60,7 +57,7 @@ class Reader:
     """Reads the windows of one stream. Its methods may be called by many threads at once."""
 
     def __init__(self, jobs: Jobs, windows: Windows | None, save: Save) -> None:
-        """`windows` is None where the user has listed IDs; `save` says that intervals are complete."""
+        """`windows` is None where the user has listed IDs, or rows have no time; `save` says that intervals are complete."""
         self._jobs = jobs
         self._windows = windows
         self._save = save
@@ -75,14 +72,14 @@ class Reader:
 
     def read(self, window: Slice | None, *, shared: bool = False) -> Iterator[Delivery]:
         """Raises the first error once all else has been handed on. `shared`: another window needs the same list."""
-        if window is None:
+        if self._jobs.is_by_id:
             yield from self._done(None, self._add_ids)
         elif self._jobs.stream is self._root:
             yield from self._listed(window, shared)
         else:
             yield from self._done(window, lambda add: self._add_rows(window, add, shared))
 
-    def _listed(self, window: Slice, shared: bool) -> Iterator[Delivery]:
+    def _listed(self, window: Slice | None, shared: bool) -> Iterator[Delivery]:
         names = self._jobs.names
         plain = not self._jobs.stream.set
         failures = Failures()
@@ -96,15 +93,13 @@ class Reader:
                 yield Delivery(data)
         failures.raise_first()
 
-    def rows(self, window: Slice, shared: bool = False) -> Iterator[tuple[Row, int]]:
+    def rows(self, window: Slice | None, shared: bool = False) -> Iterator[tuple[Row, int]]:
         """The rows of a window as the provider lists them, with their times, without those of other windows and without
         repetitions.
         """
-        assert self._windows and self._root.window
-        field, key = self._root.window.field, self._root.primary_key[0]
-        params = window.params(self._root.window)
+        key, form = self._root.primary_key[0], self._root.window
+        params = window.params(form) if window and form else {}
         may_repeat = bool(self._root.pages and self._root.pages.offset)
-        newest_first = self._root.window.newest_first
         seen = Seen()
 
         def fetch(page: Mapping[str, str]) -> Answer:
@@ -128,17 +123,17 @@ class Reader:
                 if not is_key(identity):
                     self._jobs.tally.skip(f"a row without {key}")
                     continue
-                time = parse_time(row.get(field))
-                old = old + 1 if time is not None and time < window.start else 0
-                if not self._windows.accepts(time, window):
-                    continue
-                if time is None:
-                    if not self._is_new(identity):
+                time = parse_time(row.get(form.field)) if form else None
+                if window and self._windows:
+                    old = old + 1 if time is not None and time < window.start else 0
+                    if not self._windows.accepts(time, window):
                         continue
-                elif may_repeat and not seen.add(key_hash(identity)):
+                    if time is None and not self._is_new(identity):
+                        continue
+                if may_repeat and not seen.add(key_hash(identity)):
                     continue
                 yield row, microseconds(time)
-            if newest_first and not window.is_open and old >= OLD_ROWS:
+            if form and form.newest_first and window and not window.is_open and old >= OLD_ROWS:
                 return
 
     def _is_new(self, identity: Any) -> bool:
@@ -195,9 +190,8 @@ class Reader:
             for key in outcome.delivered:
                 self._windows.settled.add(key, time)
 
-    def _add_rows(self, window: Slice, add: Callable[[int, Seed], None], shared: bool) -> None:
-        assert self._windows
-        settled = self._windows.settled
+    def _add_rows(self, window: Slice | None, add: Callable[[int, Seed], None], shared: bool) -> None:
+        settled = self._windows.settled if self._windows else ()
         failures = Failures()
         for row, time in self.rows(window, shared):
             at = moment(time)
