@@ -73,6 +73,11 @@ class World:
         return _EPOCH + timedelta(microseconds=self.clock)
 
     @property
+    def start(self) -> int:
+        """Where the clock began."""
+        return self._start
+
+    @property
     def beginning(self) -> int:
         """Nothing that happens to an account is older; the account itself is."""
         return self._start - self.days * DAY

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from ..world import HOUR
 from .base import Row, answer, decode_token, encode_token, page
-from .bota_lists import DEVICES, END_USERS, BotaLists
+from .bota_lists import BotaLists
 from .bota_recordings import stamp
 
 if TYPE_CHECKING:
@@ -166,12 +166,12 @@ class Bota(BotaLists):
         # An external_id without text is no filter.
         names = ("external_id",) if request.query.get("external_id") else ()
         keep = self._filter(request, self.end_user, names)
-        return self._page(request, range(END_USERS), self.end_user, lambda number: number, keep, cursors=cursors)
+        return self._page(request, self.end_users()[::-1], self.end_user, lambda number: -number, keep, cursors=cursors)
 
     async def list_devices(self, request: web.Request) -> web.Response:
         cursors = self.knobs.bota_revision != "offset"
         keep = self._filter(request, self.device, ("end_user_id",))
-        return self._page(request, range(DEVICES), self.device, lambda number: number, keep, cursors=cursors)
+        return self._page(request, self.devices()[::-1], self.device, lambda number: -number, keep, cursors=cursors)
 
     def _newest(self, name: str, listed: Callable[[], list[int]]) -> Sequence[int]:
         moment = (self.world.clock, self.knobs.bota_retranscribed)

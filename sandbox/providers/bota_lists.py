@@ -11,14 +11,14 @@ from abc import ABC
 from typing import TYPE_CHECKING, Any
 
 from ..text import label, sentence
-from ..world import HOUR, MINUTE, SECOND
+from ..world import HOUR, SECOND
 from .base import Row, Stream, soon
 from .bota_recordings import BotaRecordings, stamp
 
 if TYPE_CHECKING:
     import random
 
-# More than a page of each. Recordings name the first 50 and the first 20 of them.
+# So many at first: more than a page of each. Recordings name the first 50 and the first 20 of them.
 END_USERS = 130
 DEVICES = 110
 
@@ -76,15 +76,26 @@ class BotaLists(BotaRecordings, ABC):
         job = self.world.find("bota-summary", text[4:]) if text.startswith("sum_") else None
         return job if job is not None and job in self.summaries() else None
 
-    # --- end users and devices: the newest has the number 0
+    # --- end users and devices: many before the first recording, then now and then a new one
 
-    def _born(self, kind: str, number: int) -> int:
-        """Before the first recording. Some at the same moment."""
-        return self.world.beginning - (number // 3 * 2 + 1) * HOUR - len(kind) * MINUTE
+    def end_users(self) -> range:
+        return self._known(END_USERS, 8 * HOUR)
+
+    def devices(self) -> range:
+        return self._known(DEVICES, 24 * HOUR)
+
+    def _known(self, at_first: int, every: int) -> range:
+        return range(at_first + (self.world.clock - self.world.start) // every)
+
+    def _born(self, number: int, at_first: int, every: int) -> int:
+        """Some at the same moment."""
+        if number < at_first:
+            return self.world.beginning - (at_first - number) // 3 * 2 * HOUR
+        return self.world.start + (number - at_first + 1) * every
 
     def end_user(self, number: int) -> Row:
         dice = self.world.dice("bota-end-user", number)
-        born = self._born("end-user", number)
+        born = self._born(number, END_USERS, 8 * HOUR)
         row: Row = {
             "id": f"eu_{number:06d}",
             "external_id": dice.choice((None, f"crm-{number}")),
@@ -92,7 +103,7 @@ class BotaLists(BotaRecordings, ABC):
             "email": dice.choice((None, f"person{number}@example.com")),
             "metadata": dice.choice((None, {"team": label(dice)})),
             "created_at": stamp(born),
-            "updated_at": stamp(born + MINUTE),
+            "updated_at": stamp(born),
         }
         if dice.random() < 0.5:
             row["project_id"] = "proj_sandbox"
@@ -103,7 +114,7 @@ class BotaLists(BotaRecordings, ABC):
 
     def device(self, number: int) -> Row:
         dice = self.world.dice("bota-device", number)
-        born = self._born("device", number)
+        born = self._born(number, DEVICES, 24 * HOUR)
         bound = dice.random() < 0.7
         row: Row = {
             "id": f"dev_{number:06d}",
@@ -120,11 +131,11 @@ class BotaLists(BotaRecordings, ABC):
             "recording_state": dice.choice((None, _state(dice))),
             "metadata": dice.choice((None, {"room": label(dice)})),
             "created_at": stamp(born),
-            "updated_at": stamp(born + MINUTE),
+            "updated_at": stamp(born),
         }
         if self.knobs.bota_revision == "offset":
             row["device_type"] = row.pop("model")
-            row["bound_at"] = stamp(born + MINUTE) if bound else None
+            row["bound_at"] = stamp(born) if bound else None
         elif dice.random() < 0.5:
             row["binding_generation"] = int(bound)
             row["deleted_at"] = None
@@ -136,8 +147,8 @@ class BotaLists(BotaRecordings, ABC):
         return {
             **super().streams(),
             "bota_summaries": Stream(self.summaries, lambda job: (self.sid(job),), self.summary),
-            "bota_end_users": Stream(lambda: range(END_USERS), lambda number: (f"eu_{number:06d}",), self.end_user),
-            "bota_devices": Stream(lambda: range(DEVICES), lambda number: (f"dev_{number:06d}",), self.device),
+            "bota_end_users": Stream(self.end_users, lambda number: (f"eu_{number:06d}",), self.end_user),
+            "bota_devices": Stream(self.devices, lambda number: (f"dev_{number:06d}",), self.device),
         }
 
 

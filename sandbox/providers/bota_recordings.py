@@ -324,7 +324,8 @@ class BotaRecordings(Provider, ABC):
 
         def transcription(job: int) -> Row:
             row = self.transcription(job)
-            return {"text": row.get("full_text"), **row, **created(job // 2)}
+            text = {"text": row["full_text"]} if "full_text" in row else {}
+            return {**row, **text, **created(job // 2)}
 
         def files() -> list[tuple[int, str]]:
             found = []
