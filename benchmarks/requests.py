@@ -51,6 +51,9 @@ COSTS = {
     "quo_call_transcripts": Cost("quo_calls", 50, True, "callId"),
     "bota_recordings": Cost("bota_recordings", 100, True),
     "bota_transcriptions": Cost("bota_recordings", 100, True, "id"),
+    "bota_summaries": Cost("bota_summaries", 100, True),
+    "bota_end_users": Cost("bota_end_users", 100, False),
+    "bota_devices": Cost("bota_devices", 100, False),
     "tether_calls": Cost("tether_calls", 50, False),
     "tether_call_recordings": Cost("tether_calls", 50, False, "callId"),
 }

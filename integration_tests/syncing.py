@@ -32,6 +32,8 @@ FILE_KEYS = {name: keys for name, keys in KEYS.items() if ALL_STREAMS[name].file
 STREAMS = tuple(PRIMARY_KEYS)
 CURSORS = {name: stream.cursor or "" for name, stream in ALL_STREAMS.items()}
 LISTS = [name for name, stream in ALL_STREAMS.items() if not stream.for_each and not stream.file]
+TIMED_LISTS = [name for name in LISTS if CURSORS[name]]
+"""Those whose rows have a time."""
 DETAILS = [name for name, stream in ALL_STREAMS.items() if stream.for_each and not stream.file]
 
 
@@ -152,7 +154,9 @@ def keys(sandbox: Sandbox, stream: str, rows: Iterable[Mapping[str, Any]]) -> li
 
 
 def as_delivered(stream: str, row: Row) -> Row:
-    """A provider's row as the connector delivers it: where Tether sends one of two kinds, each has its own field."""
+    """A provider's row as the connector delivers it: where Tether sends one of two kinds, each has its own field;
+    a number that Bota sends as text is one.
+    """
     row = dict(row)
     if stream == "tether_calls":
         for name in ("contact", "user"):
@@ -161,4 +165,6 @@ def as_delivered(stream: str, row: Row) -> Row:
                 row[f"{name}Id"] = row[name].get("_id")
     if stream == "tether_call_recordings" and isinstance(row.get("transcriptionData"), dict):
         row["transcriptionData"] = [row["transcriptionData"]]
+    if stream == "bota_recordings" and isinstance(row["file_size_bytes"], str):
+        row["file_size_bytes"] = int(row["file_size_bytes"])
     return row

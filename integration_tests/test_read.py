@@ -15,10 +15,10 @@ from integration_tests.syncing import (
     ALL_STREAMS,
     CURSORS,
     DETAILS,
-    LISTS,
     PRIMARY_KEYS,
     PROVIDERS,
     STREAMS,
+    TIMED_LISTS,
     Row,
     as_delivered,
     keys,
@@ -153,7 +153,7 @@ def test_no_request_carries_a_template_or_an_unquoted_token(
 def test_dates_cut_out_exactly_their_part(still_sandbox: Sandbox, connector: Connector, still_config: Row) -> None:
     """start_date is inclusive, end_date is not, whatever the provider's own filters are."""
     start, end = "2024-09-01T00:00:00Z", "2024-10-15T12:34:56.789000Z"
-    fields = {stream: CURSORS[stream] for stream in LISTS if stream != "bird_transcriptions"}
+    fields = {stream: CURSORS[stream] for stream in TIMED_LISTS if stream != "bird_transcriptions"}
 
     output = connector.read({**still_config, "start_date": start, "end_date": end}, *fields)
 

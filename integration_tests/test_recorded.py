@@ -150,7 +150,8 @@ def recorded(name: str, group: Sequence[str]) -> list[dict[str, Part]]:
 @pytest.mark.parametrize("mode", MODES)
 def test_the_same_streams_are_offered(mode: str) -> None:
     with playing() as player:
-        assert player.offered(player.config(ids=mode == "ids")) == RECORDED["offered"][mode]
+        offered = player.offered(player.config(ids=mode == "ids"))
+        assert offered.items() >= RECORDED["offered"][mode].items()
 
 
 @pytest.mark.parametrize(("name", "group"), ALONE, ids=map(case_id, ALONE))
