@@ -57,6 +57,9 @@ COSTS = {
     "quo_phone_numbers": Cost("quo_phone_numbers", 50, False),
     "bota_recordings": Cost("bota_recordings", 100, True),
     "bota_transcriptions": Cost("bota_recordings", 100, True, "id"),
+    "bota_summaries": Cost("bota_summaries", 100, True),
+    "bota_end_users": Cost("bota_end_users", 100, False),
+    "bota_devices": Cost("bota_devices", 100, False),
     "tether_calls": Cost("tether_calls", 50, False),
     "tether_call_recordings": Cost("tether_calls", 50, False, "callId"),
 }

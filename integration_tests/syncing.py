@@ -157,7 +157,9 @@ def keys(sandbox: Sandbox, stream: str, rows: Iterable[Mapping[str, Any]]) -> li
 
 
 def as_delivered(stream: str, row: Row) -> Row:
-    """A provider's row as the connector delivers it: where Tether sends one of two kinds, each has its own field."""
+    """A provider's row as the connector delivers it: where Tether sends one of two kinds, each has its own field;
+    a number that Bota sends as text is one.
+    """
     row = dict(row)
     if stream == "tether_calls":
         for name in ("contact", "user"):
@@ -166,4 +168,6 @@ def as_delivered(stream: str, row: Row) -> Row:
                 row[f"{name}Id"] = row[name].get("_id")
     if stream == "tether_call_recordings" and isinstance(row.get("transcriptionData"), dict):
         row["transcriptionData"] = [row["transcriptionData"]]
+    if stream == "bota_recordings" and isinstance(row["file_size_bytes"], str):
+        row["file_size_bytes"] = int(row["file_size_bytes"])
     return row

@@ -15,7 +15,6 @@ from integration_tests.syncing import (
     CURSORS,
     DATED,
     DETAILS,
-    LISTS,
     PRIMARY_KEYS,
     STREAMS,
     Row,

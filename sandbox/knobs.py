@@ -46,8 +46,18 @@ class Knobs:
     quo_plan: Literal["business", "starter", "starter-403"] = "business"
     """Transcripts answer 402 (or 403) to accounts below the Business plan."""
 
-    bota_revision: Literal["cursor", "offset"] = "cursor"
-    """Which of the two documented paginations Bota's list has."""
+    bota_revision: Literal["cursor", "offset", "live", "mixed"] = "cursor"
+    """Which form Bota's recordings have: the older one, with either of its two paginations; that of October 2026; or some
+    the one and some the other."""
+
+    bota_needs_filter: bool = False
+    """The list of Bota's transcriptions is refused with 400 unless it is filtered by a recording."""
+
+    bota_retranscribed: bool = False
+    """Some of Bota's recordings are transcribed a second time: the first transcription is gone then."""
+
+    bota_encrypted: bool = False
+    """Some of Bota's files are encrypted containers, whatever their type is said to be."""
 
     tether_token_ttl: float = 86_400.0
     """Seconds that a token from the login lives."""

@@ -31,10 +31,12 @@ class Media:
     content_type: str
     size: int
     body: bytes | None = None
+    head: bytes | None = None
+    """What it starts with in the place of its type's header."""
 
     @property
     def etag(self) -> str:
-        seen = f"{self.key}/{self.size}".encode() + (self.body or b"")
+        seen = f"{self.key}/{self.size}".encode() + (self.body or b"") + (self.head or b"")
         return f'"{blake2b(seen, digest_size=16).hexdigest()}"'
 
     @property
@@ -64,7 +66,9 @@ class Media:
         return digest.hexdigest()
 
     def _header(self) -> bytes:
-        if self.content_type == "audio/wav":  # 16 bit mono, 8 kHz
+        if self.head is not None:
+            header = self.head
+        elif self.content_type == "audio/wav":  # 16 bit mono, 8 kHz
             rest = max(0, self.size - 44)
             riff = struct.pack("<4sI4s4sI", b"RIFF", rest + 36, b"WAVE", b"fmt ", 16)
             header = riff + struct.pack("<HHIIHH4sI", 1, 1, 8000, 16000, 2, 16, b"data", rest)

@@ -72,6 +72,16 @@ class World:
     def now(self) -> datetime:
         return _EPOCH + timedelta(microseconds=self.clock)
 
+    @property
+    def start(self) -> int:
+        """Where the clock began."""
+        return self._start
+
+    @property
+    def beginning(self) -> int:
+        """Nothing that happens to an account is older; the account itself is."""
+        return self._start - self.days * DAY
+
     def advance(self, by: timedelta) -> None:
         if by < timedelta(0):
             raise ValueError("the clock only moves forward")

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import requests
@@ -64,6 +64,7 @@ class Sync:
         self._windows: dict[str, Windows] = {}
         self._stopped = False
         self._over = threading.Event()
+        self._jobs: list[Jobs] = []
         lookback = config.get("lookback_days")
         start = times.parse_time(config.get("start_date"))
         self.span = Span(
@@ -95,6 +96,8 @@ class Sync:
         self.stop()
         self.drop_files()
         self._over.set()
+        for jobs in self._jobs:
+            jobs.close()
         for name in sorted(self._tallies):
             windows = self._windows.get(name)
             self._tallies[name].log(nothing_yet=bool(windows and windows.nothing_yet and windows.has_read))
@@ -120,19 +123,27 @@ class Sync:
         with_files = getattr(configured, "include_files", None) is not False
         deliver = self._deliver(connection, stream, tally, with_files=with_files)
         if not provider.is_incremental(stream, connection.config):
-            reader = Reader(Jobs(connection, stream, tally, deliver), None, lambda _: None)
+            jobs = Jobs(connection, stream, tally, deliver)
+            self._jobs.append(jobs)
+            reader = Reader(jobs, None, lambda _: None)
             partitions = WindowPartitions(
                 provider, stream, lambda: [None], lambda _: self._unless_stopped(reader.read(None))
             )
             return as_cdk_stream(stream, partitions, None, messages, incremental=False)
         windows = self.windows(provider, stream, _state_of(configured, states))
+        todo = list(windows.slices())
         jobs = Jobs(
-            connection, stream, tally, deliver, lambda key, time: time is not None and (key, time) in windows.settled
+            connection,
+            stream,
+            tally,
+            deliver,
+            lambda key, time: time is not None and (key, time) in windows.settled,
+            _oldest([*todo, *windows.doubtful()]),
         )
+        self._jobs.append(jobs)
         cursor = WindowCursor(stream.name, windows, messages, states, lambda: connection.client.closed)
         self._windows[stream.name] = windows
         reader = Reader(jobs, windows, cursor.save)
-        todo = list(windows.slices())
         # Without a filter every window walks the whole list.
         same_list = len(todo) > 1 and not todo[0].params(_window(provider, stream))
 
@@ -200,6 +211,12 @@ def _window(provider: Provider, stream: Stream) -> Any:
     window = provider.root_of(stream).window
     assert window
     return window
+
+
+def _oldest(windows: Iterable[Slice]) -> datetime | None:
+    """Where what may be read begins; None if nowhere."""
+    windows = list(windows)
+    return None if any(w.is_open for w in windows) else min((w.start for w in windows), default=None)
 
 
 def _operations(provider: Provider, stream: Stream, *, by_id: bool) -> Iterator[Operation]:

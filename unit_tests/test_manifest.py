@@ -231,7 +231,7 @@ streams:
   notes:
     primary_key: id
     cursor: created
-    for_each: {row_of: rooms, id: parent.note.id, when: parent.open}
+    for_each: {row_of: rooms, id: [parent.note.id, parent.id], when: parent.open}
     get: /notes/{id}
     keep: {created: parent.created}
 """

@@ -5,6 +5,8 @@ The connector itself does not use it. What the CDK's components can't do is left
 
 - file streams, and requests for each item within a row;
 - streams whose answers are text, such as Bird's transcripts, and redirects to another host;
+- the other ways to ask (`else`), and all but the first of several IDs: Bota's transcriptions in its newer revision, where no
+  recording names them, are not there;
 - paging by offset where there is also a cursor, as in Bota's older revisions: such an answer fails the sync, since its
   first page would pass for all of the list;
 - a new login after a 401: a session is renewed by its age instead.

@@ -109,7 +109,8 @@ class Streams:
     def _parents(self, entry: Entry, ref: str) -> Component:
         """The rows of the stream above that are worth a request."""
         each = entry["for_each"]
-        root, key = each["id"].split(".", 1)
+        ids = each["id"]
+        root, key = (ids if isinstance(ids, str) else ids[0]).split(".", 1)
         assert root == "parent", "an ID of a row's item is a file's"
         selector = f"{ref}/retriever/record_selector"
         wanted = [self.words.text(each.get("when", "true"), parent="record")]

@@ -105,6 +105,11 @@ class Jobs:
                 self._endpoints[id(operation)] = self.endpoint(operation, about_one=True)
         self._lookups = {number: self._lookup(way, way.match) for number, way in enumerate(self._ways) if way.match}
 
+    def close(self) -> None:
+        """Takes away what is kept on disk."""
+        for lookup in self._lookups.values():
+            lookup.close()
+
     @property
     def names(self) -> Names:
         """What every expression may use."""
@@ -230,7 +235,7 @@ class Jobs:
         if unit.way in self._lookups:
             row = yield partial(self._lookups[unit.way].row_of, unit.id)
             if row is None:
-                self.tally.skip("the provider's list has none of it")
+                self.tally.skip("the provider's list has none (yet)")
             else:
                 self._record({**names, "row": row}, outcome)
             return
@@ -273,7 +278,9 @@ class Jobs:
         endpoint = self._endpoints[id(way.operation)]
 
         def fetch(params: Mapping[str, str]) -> Answer:
-            answer = ask(self.asking(endpoint, self.names, params))
+            asking = self.asking(endpoint, self.names, params)
+            asking.is_probe = True  # what is missing is counted by the unit
+            answer = ask(asking)
             if answer.skipped is not None:
                 raise Refused
             return answer

@@ -91,7 +91,7 @@ class Shelf:
     """The first item of each key, in a temporary file once they are many. Not safe among threads."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(Waiting.MEMORY)  # noqa: SIM115  it ends with this object
+        self._file = tempfile.SpooledTemporaryFile(Waiting.MEMORY)  # noqa: SIM115  see close()
         self._places: dict[str, int] = {}
         self._end = 0
 
@@ -108,6 +108,10 @@ class Shelf:
             return None
         self._file.seek(place)
         return pickle.load(self._file)  # noqa: S301  written above, by this process
+
+    def close(self) -> None:
+        """Takes the file away."""
+        self._file.close()
 
 
 def _written(file: "tempfile.SpooledTemporaryFile[bytes]", place: int, item: Any) -> int:

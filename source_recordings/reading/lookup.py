@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 class Lookup:
-    """The newest row of each unit. Used by all threads."""
+    """The newest row of each unit. Used by all threads. Close it."""
 
     def __init__(
         self, walk: Callable[[Mapping[str, str]], Iterator[Page]], match: Match, since: datetime | None, *, whole: bool
@@ -53,7 +53,8 @@ class Lookup:
 
     def _fill(self) -> None:
         if self._error:
-            raise self._error
+            # Otherwise its traceback would grow with each unit.
+            raise self._error.with_traceback(None)
         shelf = Shelf()
         try:
             for page in self._walk({}):
@@ -63,12 +64,19 @@ class Lookup:
                 if self._is_old(page):
                     break
         except Refused:
+            shelf.close()
             self._whole = False
             return
         except Exception as error:
+            shelf.close()
             self._error = error
             raise
         self._shelf = shelf
+
+    def close(self) -> None:
+        """Nothing is looked up any more."""
+        if self._shelf:
+            self._shelf.close()
 
     def _value(self, row: object) -> str | None:
         value = row.get(self._match.field) if isinstance(row, Mapping) else None
