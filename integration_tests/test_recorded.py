@@ -149,8 +149,10 @@ def recorded(name: str, group: Sequence[str]) -> list[dict[str, Part]]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_same_streams_are_offered(mode: str) -> None:
+    """All that there were: others have come since."""
     with playing() as player:
-        assert player.offered(player.config(ids=mode == "ids")) == RECORDED["offered"][mode]
+        now = player.offered(player.config(ids=mode == "ids"))
+    assert {name: now[name] for name in RECORDED["offered"][mode]} == RECORDED["offered"][mode]
 
 
 @pytest.mark.parametrize(("name", "group"), ALONE, ids=map(case_id, ALONE))
