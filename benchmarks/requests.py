@@ -48,6 +48,7 @@ COSTS = {
     "bird_transcripts": Cost("bird_transcriptions", 99, False, "transcriptionId", time="updatedAt"),
     "bird_calls": Cost("bird_calls", 200, True),
     "amigo_calls": Cost("amigo_calls", 100, True),
+    "amigo_call_details": Cost("amigo_calls", 100, True, "call_sid"),
     "amigo_recording_metadata": Cost("amigo_calls", 100, True, "call_sid"),
     "amigo_recording_urls": Cost("amigo_calls", 100, True, "call_sid"),
     "quo_calls": Cost("quo_calls", 50, True),
@@ -63,6 +64,10 @@ COSTS = {
     "tether_calls": Cost("tether_calls", 50, False),
     "tether_call_recordings": Cost("tether_calls", 50, False, "callId"),
 }
+# What is worked out after a call at Amigo: details that have all of it are final.
+LATE = (
+    "call_end_time", "verified_transcript", "quality_score", "call_analysis", "conversation_summary", "safety_summary",
+)  # fmt: skip
 NEVER_ANSWERED = {
     "queued", "initiated", "ringing", "busy", "failed", "no-answer", "canceled", "missed", "abandoned",
 }  # fmt: skip
@@ -165,7 +170,7 @@ def run(sandbox: Sandbox, streams: list[str], state: list[Row], keep: bool = Fal
             "streams": streams,
             "state": state,
             "now": sandbox.world.now.isoformat(),
-            "keep": ["status", "transcriptionText", key] if key else [],
+            "keep": ["status", "transcriptionText", *LATE, key] if key else [],
         }
         file = Path(folder) / "job.json"
         file.write_text(json.dumps(job))
@@ -192,19 +197,29 @@ def least(stream: str, rows: list[Row], settled: set[str], since: datetime | Non
     pages = max(1, ceil(len(window) / cost.page))
     if not cost.detail_of:
         return pages
-    asked = {detail_key(stream, r) for r in rows if since is None or time_of(cost, r) >= since} - {None}
+    # A call without a time is in no look-back for sure.
+    recent = [r for r in rows if since is None or (has_time(cost, r) and time_of(cost, r) >= since)]
+    asked = {detail_key(stream, r) for r in recent} - {None}
     return pages + len(asked - settled)
 
 
 def time_of(cost: Cost, row: Mapping[str, Any]) -> datetime:
-    time = (
-        row.get(cost.time) or row.get("createdAt") or row.get("created_at") or row.get("started_at") or NOW.isoformat()
-    )
-    return datetime.fromisoformat(time.replace("Z", "+00:00"))
+    return datetime.fromisoformat(str(_time(cost, row) or NOW.isoformat()).replace("Z", "+00:00"))
+
+
+def has_time(cost: Cost, row: Mapping[str, Any]) -> bool:
+    return _time(cost, row) is not None
+
+
+def _time(cost: Cost, row: Mapping[str, Any]) -> Any:
+    return row.get(cost.time) or row.get("createdAt") or row.get("created_at") or row.get("started_at")
 
 
 def detail_key(stream: str, row: Mapping[str, Any]) -> str | None:
     """The call or transcription that a row leads to a request for; None if to none."""
+    if stream == "amigo_call_details":
+        talked = row.get("turns") != 0 and row["status"] in ("in-progress", "completed", "unknown")
+        return row.get("call_sid") if talked else None
     if stream.startswith("amigo"):
         return row.get("call_sid") if row.get("has_recording") else None
     if stream.startswith("bird"):
@@ -230,6 +245,8 @@ def final_calls(stream: str, kept: list[Row]) -> set[str]:
             or row.get("status") in ("completed", "failed", "deleted")
             or (stream == "tether_call_recordings" and row.get("transcriptionText") is not None)
         )
+        if stream == "amigo_call_details":
+            over = all(row.get(name) is not None for name in LATE)
         (final if over else open_).add(row[key])
     return final - open_
 

@@ -43,6 +43,9 @@ class Knobs:
     amigo_dateless: Literal["by_creation", "excluded"] = "by_creation"
     """A call whose started_at is null, under a date filter: its creation day counts, or none."""
 
+    amigo_call_id: Literal["call_sid", "entity_id", "both"] = "call_sid"
+    """Which ID of a call its details are found by: the vendor's SDK passes a call_sid, no document says."""
+
     quo_plan: Literal["business", "starter", "starter-403"] = "business"
     """Transcripts answer 402 (or 403) to accounts below the Business plan."""
 

@@ -128,23 +128,25 @@ def test_a_passing_503_is_no_config_error(connector: Connector, api: requests_mo
     assert len(naps) == 2
 
 
-def test_with_sids_only_the_recordings_endpoints_are_asked(connector: Connector, api: requests_mock.Mocker) -> None:
+def test_with_sids_only_the_endpoints_of_a_call_are_asked(connector: Connector, api: requests_mock.Mocker) -> None:
     """Contract: with call_sids no listing, no amigo_calls, full refresh only."""
     settings = config(amigo={"call_sids": ["CA1", "CA2"]})
     api.get(requests_mock.ANY, status_code=404)
     for sid in ("CA1", "CA2"):
+        api.get(f"{CALLS}/{sid}", json={"id": f"e-{sid}", "call_sid": sid})
         for kind in ("urls", "metadata"):
             api.get(f"{RECORDINGS}/{sid}/{kind}", json={"call_sid": sid})
 
     streams = connector.discover(settings).tables
     output = connector.read(settings, *streams)
 
-    assert sorted(streams) == ["amigo_recording_metadata", "amigo_recording_urls"]
+    assert sorted(streams) == ["amigo_call_details", "amigo_recording_metadata", "amigo_recording_urls"]
     for name, stream in streams.items():
         assert stream["supported_sync_modes"] == ["full_refresh"]
         assert sorted(row["call_sid"] for row in output.records(name)) == ["CA1", "CA2"]
     assert sorted(request.path for request in api.request_history) == [
-        f"/v1/{WORKSPACE}/recordings/{sid}/{kind}" for sid in ("CA1", "CA2") for kind in ("metadata", "urls")
+        *(f"/v1/{WORKSPACE}/calls/{sid}" for sid in ("CA1", "CA2")),
+        *(f"/v1/{WORKSPACE}/recordings/{sid}/{kind}" for sid in ("CA1", "CA2") for kind in ("metadata", "urls")),
     ]
 
 

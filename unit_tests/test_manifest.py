@@ -205,6 +205,23 @@ def test_an_ignored_answer_is_no_row(manifest: Row) -> None:
         assert bool(interpolation.eval(condition, {}, record=record)) is wanted, record
 
 
+def test_of_several_ids_the_first_is_asked_for(manifest: Row) -> None:
+    """Nothing in the CDK's components finds out which one a provider wants."""
+    stream = manifest["definitions"]["amigo"]["streams"]["amigo_call_details"]
+    (parent,) = stream["retriever"]["partition_router"]["parent_stream_configs"]
+    wanted = parent["stream"]["retriever"]["record_selector"]["record_filter"]["condition"]
+
+    assert parent["parent_key"] == "call_sid"
+    interpolation = JinjaInterpolation()
+    for record, asked in [
+        ({"call_sid": "CA1"}, True),
+        ({"call_sid": "CA1", "turns": 0}, False),
+        ({"call_sid": "CA1", "status": "busy"}, False),
+        ({"entity_id": "e1"}, False),
+    ]:
+        assert bool(interpolation.eval(wanted, {}, record=record)) is asked, record
+
+
 PROVIDER = """
 title: Imagined
 base_url: https://api.example.com

@@ -25,6 +25,9 @@ def detail_paths(client: Client) -> Iterator[tuple[str, str, str]]:
     root = client.path("amigo_calls")[1].removesuffix("/calls")
     for row in client.list("amigo_calls", {"limit": 100}):
         if row.get("call_sid"):
+            # Those without a conversation have details too, without turns.
+            talked = row.get("turns") != 0 and row.get("status") in ("in-progress", "completed", "unknown")
+            yield "amigo", f"{root}/calls/{row['call_sid']}", "amigo_call_details" if talked else ""
             for name in ("urls", "metadata"):
                 path = f"{root}/recordings/{row['call_sid']}/{name}"
                 yield "amigo", path, f"amigo_recording_{name}"
@@ -61,7 +64,7 @@ def test_details_match_the_documents_and_the_truth(make: Callable[..., Client], 
             for row in client.sandbox.rows(stream)
         ]
         assert sorted(map(json.dumps, rows)) == sorted(map(json.dumps, expected)), stream
-    assert len(found) == 6
+    assert len(found) == 7
 
 
 @pytest.mark.parametrize("way", ["body", "redirect"])
@@ -146,6 +149,15 @@ def test_the_data_has_everything_the_documents_allow(make: Callable[..., Client]
     assert None in urls
     assert any(url and url.startswith("/v1/") for url in urls)
     assert any(url and url.startswith(api) for url in urls)
+    details = rows["amigo_call_details"]
+    for field in ("call_end_time", "timeline", "verified_transcript", "call_analysis", "forwarding", "safety"):
+        assert len(values("amigo_call_details", field)) > 1, field
+    timebases = [row["timeline"]["timebase"] for row in details if row.get("timeline")]
+    assert {base.get("origin") for base in timebases} == {"media_start", "call_start", "synthetic", None}
+    assert some("amigo_call_details", lambda row: bool(row.get("human_segments")))
+    assert some("amigo_call_details", lambda row: row.get("call_end_time") is None and bool(row.get("turns")))
+    said = {(bool(t["user_transcript"]), bool(t["agent_transcript"])) for row in details for t in row.get("turns", ())}
+    assert len(said) == 4, "a turn holds what both say, one of them or nobody"
     assert values("quo_call_recordings", "status") >= {
         '"completed"', '"absent"', '"failed"', '"deleted"', '"processing"', "null"
     }  # fmt: skip

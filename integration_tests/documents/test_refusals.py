@@ -40,6 +40,8 @@ ERRORS: list[tuple[str, str, Row, int]] = [
     ("amigo", "{amigo}/calls", {"continuation_token": "x"}, 422),
     ("amigo", "{amigo}/calls", {"date_from": "2026-06-01T00:00:00Z"}, 422),
     ("amigo", "{amigo}/calls", {"date_to": "yesterday"}, 422),
+    ("amigo", "{amigo}/calls/CA00", {}, 404),
+    ("amigo", "{amigo}/calls/{nobody}", {}, 404),
     ("amigo", "{amigo}/recordings/CA00/urls", {}, 404),
     ("amigo", "{amigo}/recordings/CA00/metadata", {}, 404),
     ("amigo", "{amigo}/recordings/CA00/download/inbound.wav", {}, 404),

@@ -48,6 +48,9 @@ def test_what_changes_as_time_goes_by(make: Callable[..., Client]) -> None:
 
     assert ('"completed"', '"available"') in became("bird_recordings", "status")
     assert {("false", "true"), ("null", "true")} & became("amigo_calls", "has_recording")
+    assert any(old == "null" for old, _ in became("amigo_call_details", "call_end_time"))
+    for field in ("verified_transcript", "call_analysis", "conversation_summary", "safety_summary"):
+        assert any(old == "null" for old, _ in became("amigo_call_details", field)), field
     assert ('"processing"', '"completed"') in became("quo_call_recordings", "status")
     assert ('"pending"', '"uploaded"') in became("bota_recordings", "status")
     assert any(old == "null" for old, _ in became("bota_recordings", "transcription_id"))

@@ -6,217 +6,26 @@ https://docs.amigo.ai/api-reference/readme/platform/recordings
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from aiohttp import web
 
-from ..media import Media
-from ..text import label, phone
-from ..world import DAY, SECOND, World, iso, parse_time
-from .base import Provider, RefusalError, Row, Stream, answer, delay, soon, talk
+from ..world import DAY, parse_time
+from .amigo_details import AmigoDetails
+from .base import RefusalError, Row, Stream, answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from ..knobs import Knobs
-    from ..storage import Storage
+    from collections.abc import Callable
 
 API_KEY = "sandbox-amigo-api-key"
-FILES = ("inbound.wav", "outbound.wav", "metadata.json")
 
 
-@dataclass(frozen=True)
-class _Life:
-    created: int
-    dateless: bool
-    connected: int
-    ended: int
-    outcome: str
-    flagged: int | None  # since when has_recording is true
-    stored: int | None  # since when the recording's endpoints answer
-
-
-class Amigo(Provider):
-    name = "amigo"
-    quantum = 1
-
-    def __init__(self, world: World, knobs: Knobs, storage: Storage) -> None:
-        super().__init__(world, knobs, storage)
-        self.workspace_id = world.uuid("amigo-workspace", 0)
-        self.life = lru_cache(maxsize=8192)(self._life)
-        # Every page of a list needs the whole list: kept until the clock moves.
-        self._listed = lru_cache(maxsize=16)(self._list)
-
+class Amigo(AmigoDetails):
     def config(self) -> Row:
         return {"api_key": API_KEY, "workspace_id": self.workspace_id, "base_url": self.base_url}
-
-    # --- data -------------------------------------------------------------------------------
-
-    def _life(self, index: int) -> _Life:
-        dice = self.world.dice("amigo-life", index)
-        created = self.created(index)
-        connected = created + dice.randrange(SECOND, 30 * SECOND)
-        outcome = dice.choices(
-            ("completed", "busy", "no-answer", "canceled", "failed", "unknown"), (84, 3, 5, 3, 3, 2)
-        )[0]
-        ended = connected + (talk(dice) * SECOND if outcome == "completed" else 0)
-        flagged = stored = None
-        if outcome in ("completed", "unknown") and dice.random() < 0.85:
-            flagged = ended + delay(dice)
-            roll = dice.random()
-            if roll < 0.9:
-                stored = flagged
-            elif roll < 0.97:  # announced before it can be had: 404 meanwhile, or for ever
-                stored = flagged + soon(dice)
-        return _Life(created, dice.random() < 0.01, connected, ended, outcome, flagged, stored)
-
-    def simulated(self, index: int) -> bool:
-        return self.world.chance("amigo-simulated", index) < 0.03
-
-    def deleted(self, index: int) -> bool:
-        if self.world.chance("amigo-deleted", index) >= 0.02:
-            return False
-        days = 3 + 17 * self.world.chance("amigo-deleted-after", index)
-        return self.created(index) + int(days * DAY) <= self.world.clock
-
-    def sid(self, index: int) -> str | None:
-        if self.world.chance("amigo-sidless", index) < 0.01:
-            return None
-        return f"CA{self.world.id('amigo-sid', index)}"
-
-    def started(self, index: int) -> int | None:
-        life = self.life(index)
-        # Null for good in a few calls, and while nobody has picked up in many.
-        if life.dateless or (self.world.clock < life.connected and index % 2):
-            return None
-        return life.created
-
-    def call(self, index: int) -> Row:
-        life, dice = self.life(index), self.world.dice("amigo-row", index)
-        clock, started = self.world.clock, self.started(index)
-        done = life.ended <= clock
-        simulated = self.simulated(index)
-        status = life.outcome
-        if clock < life.connected:
-            status = "initiated" if clock < life.created + 3 * SECOND else "ringing"
-        elif not done:
-            status = "in-progress"
-        source = dice.choice(("simulation", "playground")) if simulated else "real"
-        row: Row = {
-            "entity_id": self.world.uuid("amigo", index),
-            "call_sid": self.sid(index),
-            "direction": (
-                dice.choice(("simulated", "playground", "test")) if simulated else dice.choice(("inbound", "outbound"))
-            ),
-            "phone_number": phone(dice),
-            "caller_id": phone(dice),
-            # Whole seconds are written without a fraction, as Python's isoformat does.
-            "started_at": None if started is None else iso(started, 6 if started % SECOND else 0),
-            "duration_seconds": (life.ended - life.connected) / SECOND if done else None,
-            "status": status,
-            "escalation_status": dice.choice((None, "none", "requested", "connected", "handback")),
-            "turns": dice.randrange(80) if done else None,
-            "has_recording": dice.choice((False, None)),
-            "quality_score": dice.choice((None, 0, 1, 1e-7, round(dice.random(), 6))),
-            "final_state": dice.choice((None, label(dice))),
-            "completion_reason": (
-                dice.choice((None, "completed", "caller_hangup", "terminal_state", "transferred")) if done else None
-            ),
-            "service_id": dice.choice((None, self.world.uuid("amigo-service", index % 3))),
-            "source": source,
-            "run_id": f"run-{index}" if source == "simulation" else None,
-            "parent_session_id": f"session-{index // 2}" if simulated and index % 2 else None,
-            "fork_turn_index": index % 7 if simulated and index % 2 else None,
-        }
-        if life.flagged is not None and life.flagged <= clock:
-            row["has_recording"] = True
-        # Only entity_id is required: some answers leave the empty rest out.
-        if dice.random() < 0.1:
-            row = {key: value for key, value in row.items() if value is not None}
-        if dice.random() < 0.1 or self.knobs.unknown_fields:
-            row["sandbox_extra"] = {"labels": [label(dice)], "score": 1.5e300}
-        return row
-
-    def listed(self, dated: range | None = None, *, simulated: bool = False) -> Sequence[int]:
-        """The calls that a list (of a date range) holds now, in its order."""
-        indices = range(self.count()) if dated is None else dated
-        order = self.knobs.undocumented_order
-        return self._listed(self.world.clock, order, indices.start, indices.stop, simulated)
-
-    def _list(self, _: int, __: str, start: int, stop: int, simulated: bool) -> Sequence[int]:
-        indices = [i for i in range(start, stop) if not self.deleted(i)]
-        return self.arrange(indices if simulated else [i for i in indices if not self.simulated(i)])
-
-    def has_recording(self, index: int) -> bool:
-        """Whether the recording's endpoints answer with it now."""
-        stored = self.life(index).stored
-        return (
-            stored is not None
-            and stored <= self.world.clock
-            and self.sid(index) is not None
-            and not self.simulated(index)
-            and not self.deleted(index)
-        )
-
-    def urls(self, index: int) -> Row:
-        """Download paths: relative, absolute, mixed with null."""
-        dice = self.world.dice("amigo-urls", index)
-        root = f"/v1/{self.workspace_id}/recordings/{self.sid(index)}/download/"
-        if dice.random() < 0.35:
-            root = self.base_url + root
-        row: Row = {"call_sid": self.sid(index), "status": "available"}
-        for name, file in zip(("inbound_url", "outbound_url", "metadata_url"), FILES, strict=True):
-            row[name] = None if dice.random() < 0.08 else root + file
-        if dice.random() < 0.05:
-            del row["status"]  # has a default, is not required
-        if dice.random() < 0.1 or self.knobs.unknown_fields:
-            row["sandbox_extra"] = None
-        return row
-
-    def metadata(self, index: int) -> Row:
-        life, dice = self.life(index), self.world.dice("amigo-metadata", index)
-        sid = self.sid(index)
-        row: Row = {
-            "call_sid": sid,
-            "workspace_id": self.workspace_id,
-            "service_id": dice.choice((None, self.world.uuid("amigo-service", index % 3))),
-            "direction": dice.choice(("inbound", "outbound")),
-            "duration_seconds": (life.ended - life.connected) / SECOND,
-            "inbound_format": "mulaw",
-            "inbound_sample_rate": 8000,
-            "outbound_format": "pcm16",
-            "outbound_sample_rate": 16000,
-            "tts_provider": dice.choice(("example-tts", "\u97f3\u58f0")),
-            "call_start_iso": iso(life.created, 6).replace("Z", "+00:00"),
-            "call_end_iso": iso(life.ended, 6).replace("Z", "+00:00"),
-            "inbound_size_bytes": self.make_media(f"{sid}/{FILES[0]}", "audio/wav").size,
-            "outbound_size_bytes": self.make_media(f"{sid}/{FILES[1]}", "audio/wav").size,
-            "media_start_epoch_ms": life.connected / 1000,
-        }
-        if dice.random() < 0.1 or self.knobs.unknown_fields:
-            row["sandbox_extra"] = [0.1 + 0.2, -0.0]
-        return row
-
-    def _by_sid(self, sid: str) -> int | None:
-        """A call by its sid, while its recording can be had."""
-        index = self.known("amigo-sid", sid.removeprefix("CA")) if sid.startswith("CA") else None
-        return index if index is not None and self.has_recording(index) else None
-
-    def media(self, media_id: str) -> Media | None:
-        sid, _, file = media_id.partition("/")
-        index = self._by_sid(sid)
-        if index is None or file not in FILES:
-            return None
-        if file == "metadata.json":
-            body = json.dumps(self.metadata(index), ensure_ascii=False).encode()
-            return Media(media_id, "application/json", len(body), body)
-        return self.make_media(media_id, "audio/wav")
 
     def streams(self) -> dict[str, Stream[Any]]:
         def recorded() -> list[int]:
@@ -240,8 +49,15 @@ class Amigo(Provider):
             keys = {"call_sid": self.sid(ref[0]), "filename": ref[1], **since(ref[0])}
             return self.media_row(self.media(f"{self.sid(ref[0])}/{ref[1]}"), **keys)
 
+        def detailed() -> list[int]:
+            return [index for index in self.listed() if self.has_details(index)]
+
+        def entity(index: int) -> tuple[str]:
+            return (self.world.uuid("amigo", index),)
+
         return {
-            "amigo_calls": Stream(self.listed, lambda index: (self.world.uuid("amigo", index),), self.call),
+            "amigo_calls": Stream(self.listed, entity, self.call),
+            "amigo_call_details": Stream(detailed, entity, lambda index: {**self.detail(index), **since(index)}),
             "amigo_recording_metadata": Stream(recorded, sid, lambda index: {**self.metadata(index), **since(index)}),
             "amigo_recording_urls": Stream(recorded, sid, lambda index: {**self.urls(index), **since(index)}),
             "amigo_recording_files": Stream(files, lambda ref: (self.sid(ref[0]), ref[1]), file_row),
@@ -253,6 +69,7 @@ class Amigo(Provider):
         recording = "/v1/{workspace}/recordings/{sid}"
         return [
             web.get("/v1/{workspace}/calls", self.list_calls),
+            web.get("/v1/{workspace}/calls/{id}", self.get_call),
             web.get(f"{recording}/urls", self.get_urls),
             web.get(f"{recording}/metadata", self.get_metadata),
             web.get(f"{recording}/download/{{file}}", self.download),
@@ -283,6 +100,18 @@ class Amigo(Provider):
         if workspace != self.workspace_id:
             # Keys belong to one workspace; that another one answers 403 is not documented.
             raise self.refuse(request, 403, "API key does not belong to this workspace")
+
+    async def get_call(self, request: web.Request) -> web.Response:
+        """Simulated sessions too, which the list leaves out."""
+        text, known_by = request.match_info["id"], self.knobs.amigo_call_id
+        index = None
+        if known_by != "entity_id" and text.startswith("CA"):
+            index = self.known("amigo-sid", text[2:])
+        elif known_by != "call_sid":
+            index = self.known("amigo", text)
+        if index is None or self.deleted(index):
+            raise self.refuse(request, 404, "Call not found")
+        return answer(self.detail(index))
 
     def _recorded(self, request: web.Request) -> int:
         index = self._by_sid(request.match_info["sid"])

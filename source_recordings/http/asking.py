@@ -52,8 +52,6 @@ class Endpoint:
     """Whether each request is about one recording or call, and not about a list."""
     tries: int = TRIES
     answered: bool = False
-    choice: int | None = None
-    """Which of several IDs the provider wants, once it is known."""
     refusal: UserError | None = None
     """A config error: every further request would meet it too."""
     first: threading.Lock = field(default_factory=threading.Lock)

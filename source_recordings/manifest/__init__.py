@@ -9,6 +9,8 @@ The connector itself does not use it. What the CDK's components can't do is left
   recording names them, are not there;
 - paging by offset where there is also a cursor, as in Bota's older revisions: such an answer fails the sync, since its
   first page would pass for all of the list;
+- the choice of an ID that is found out in the sync: a call's details are asked for by the first one, `call_sid`, and a call
+  without it has none;
 - a new login after a 401: a session is renewed by its age instead.
 """
 

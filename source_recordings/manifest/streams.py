@@ -109,8 +109,8 @@ class Streams:
     def _parents(self, entry: Entry, ref: str) -> Component:
         """The rows of the stream above that are worth a request."""
         each = entry["for_each"]
-        ids = each["id"]
-        root, key = (ids if isinstance(ids, str) else ids[0]).split(".", 1)
+        # Nothing finds out which of several IDs is wanted: the first one is.
+        root, key = (each["id"] if isinstance(each["id"], str) else each["id"][0]).split(".", 1)
         assert root == "parent", "an ID of a row's item is a file's"
         selector = f"{ref}/retriever/record_selector"
         wanted = [self.words.text(each.get("when", "true"), parent="record")]

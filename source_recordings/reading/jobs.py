@@ -15,6 +15,7 @@ from source_recordings.http.asking import Asking, Endpoint, answer_to, ask
 from source_recordings.http.client import Client, Closed
 from source_recordings.http.shared import Answers
 from source_recordings.provider import Match, Operation, Provider, Stream, Way
+from source_recordings.reading.choice import Choice
 from source_recordings.reading.details import Job, Pools
 from source_recordings.reading.keys import is_key
 from source_recordings.reading.lookup import Lookup, Refused
@@ -42,6 +43,8 @@ class Connection:
     uses: Mapping[int, int] = field(default_factory=dict)
     """How many of the selected streams need an operation's answers, by the operation's identity."""
     tries: int = 6
+    choices: dict[int, Choice] = field(default_factory=dict)
+    """Which of several IDs an operation wants, by its identity."""
 
 
 @dataclass(frozen=True)
@@ -256,20 +259,19 @@ class Jobs:
         outcome.settled = bool(outcome.deliveries) and settled and final
 
     def _answer(self, unit: Unit, names: Names) -> Generator[Any, Any, tuple[Any, Answer]]:
-        """What was asked for, and the answer. Where there is a choice, the first good answer makes it for the whole sync."""
-        endpoint = self._endpoint_of(unit)
-        choices = [(number, value) for number, value in enumerate(unit.ids) if value is not None]
-        choices = [choice for choice in choices if choice[0] == endpoint.choice] or choices
-        while True:
-            number, value = choices.pop(0)
+        """What was asked for, and the answer."""
+
+        def asking_for(value: Any) -> Asking:
             segment(value)  # what can be no part of an address is no ID, wherever it would stand
-            asking = self.asking(endpoint, {**names, "id": value})
-            asking.is_probe = bool(choices)
-            answer = yield from answer_to(asking)
-            if answer.skipped is None and len(unit.ids) > 1:
-                endpoint.choice = number
-            if answer.skipped is None or not choices:
-                return value, answer
+            return self.asking(self._endpoint_of(unit), {**names, "id": value})
+
+        ids = [(number, value) for number, value in enumerate(unit.ids) if value is not None]
+        if len(ids) > 1:
+            choice = self._connection.choices.setdefault(id(self._ways[unit.way].operation), Choice())
+            return (yield from choice.answer(ids, asking_for))
+        # A unit that has but one of them tells nothing about the others: it may be of another kind.
+        answer = yield from answer_to(asking_for(unit.id))
+        return unit.id, answer
 
     def _endpoint_of(self, unit: Unit) -> Endpoint:
         return self._endpoints[id(self._ways[unit.way].operation)]
