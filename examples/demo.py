@@ -34,13 +34,16 @@ STOPPED = Event()
 # The two newest files of each provider with what was said; the times of day have no zone and are UTC.
 RECORDINGS = """
 with recordings as (
-    select 'bird' as provider, f.recordingcreatedat as created_at, r.duration as seconds, t.summary as words, media_path
+    select 'bird' as provider, f.recordingcreatedat as created_at, r.duration as seconds, t.text as words, media_path
     from bird_recording_files f
     join bird_recordings r on r.id = f.recordingid
-    left join bird_transcriptions t on t.recordingid = r.id
+    left join bird_transcripts t using (recordingid)
     union all
-    select 'amigo', f.call_started_at, r.duration_seconds, null, media_path
-    from amigo_recording_files f join amigo_recording_metadata r using (call_sid)
+    select 'amigo', f.call_started_at, r.duration_seconds,
+        coalesce(d.turns ->> '$[0].user_transcript', d.turns ->> '$[0].agent_transcript'), media_path
+    from amigo_recording_files f
+    join amigo_recording_metadata r using (call_sid)
+    left join amigo_call_details d using (call_sid)
     where media_type like 'audio/%'
     union all
     select 'quo', f.callcreatedat, r.duration, t.dialogue ->> '$[0].content', media_path

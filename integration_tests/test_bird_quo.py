@@ -91,7 +91,7 @@ def test_a_text_that_storage_refuses_comes_with_the_next_try_or_sync(monkeypatch
         got = set(keys(sandbox, TRANSCRIPTS, first.records(TRANSCRIPTS)))
         assert got == set(sandbox.truth(TRANSCRIPTS)) - {(always,)}
         assert first.statuses(TRANSCRIPTS)[-1] == "INCOMPLETE"
-        assert any("The host that Bird led to answered HTTP 403" in error for error in first.errors())
+        assert any("Bird led to another address: its host answered HTTP 403" in error for error in first.errors())
         assert not any("Signature" in error for error in first.errors())
         assert at_storage(sandbox)
 

@@ -32,6 +32,16 @@ def demo(folder: Path, *options: str) -> str:
     return str(run.stdout)
 
 
+def words(output: str) -> dict[str, set[str]]:
+    """The first words of the recordings that are shown, by provider."""
+    lines = output[output.index("first words") :].partition("\n\n")[0].splitlines()[2:]
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        file, _, *said = line.split(maxsplit=2)
+        found.setdefault(file.partition("/")[0], set()).update(said)
+    return found
+
+
 def table(output: str, head: str) -> dict[str, list[int]]:
     """The numbers of a printed table, by the name in its first column."""
     lines = iter(output.splitlines())
@@ -56,6 +66,9 @@ def test_the_second_run_syncs_what_a_day_has_brought(tmp_path: Path) -> None:
     assert names >= OFFERED
     assert all(rows > 0 and rows == new and not again for rows, new, again in streams.values())
     assert "first sync" not in first
+    said = words(first)
+    assert set(said) == {provider.name for provider in load_providers().values()}
+    assert all(said.values()), "a transcript of each provider"
 
     second = demo(folder)
     moved = table(second, "stream")

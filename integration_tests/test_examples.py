@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from integration_tests.syncing import STREAMS, keys, sandbox_config, sync
+from integration_tests.syncing import CURSORS, STREAMS, keys, sandbox_config, sync
 from sandbox import Sandbox
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -122,14 +122,15 @@ def test_nothing_yet_is_no_state() -> None:
 
 @pytest.mark.slow
 def test_the_parts_together_are_the_whole(tmp_path: Path) -> None:
-    """Nothing twice and nothing left out, in every stream."""
+    """Nothing twice and nothing left out, in every stream whose rows have a time."""
     now = datetime.now(timezone.utc)
     with Sandbox(seed=3, size=60, days=30, now=now) as sandbox:
         start = (now - timedelta(days=31)).strftime("%Y-%m-%dT%H:%M:%SZ")
         whole = sandbox_config(sandbox)
         parts = parts_of(tmp_path, whole, "--start", start, "--parts", "3", "--own-limits")
-        syncs = [sync(part, *STREAMS) for part in parts]
-        for stream in STREAMS:
+        streams = [stream for stream in STREAMS if stream in CURSORS]
+        syncs = [sync(part, *streams) for part in parts]
+        for stream in streams:
             found = [keys(sandbox, stream, part.records(stream)) for part in syncs]
             together = [key for part in found for key in part]
             assert sum(map(bool, found)) > 1, f"{stream} has rows in one part only"

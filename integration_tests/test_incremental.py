@@ -15,6 +15,7 @@ from integration_tests.syncing import (
     CURSORS,
     DATED,
     DETAILS,
+    LISTS,
     PRIMARY_KEYS,
     STREAMS,
     Row,

@@ -157,6 +157,14 @@ class FileOf:
 
 
 @dataclass(frozen=True)
+class Count:
+    """How many rows a list has by the provider's own account, where the list itself does not tell."""
+
+    operation: Operation
+    value: Expression
+
+
+@dataclass(frozen=True)
 class Stream:
     """One stream: a list, the answers about each row of a list, or the files of either."""
 
@@ -175,6 +183,9 @@ class Stream:
     files_of: str | None = None
     warn_when: tuple[tuple[Expression, str], ...] = ()
     """What is odd about a record that goes out all the same: it is counted, and told at the end."""
+    count: Count | None = None
+    in_check: bool = False
+    """Whether the connection check tries it: not every key or plan can read it."""
     schema_file: Path = Path()
 
     @cached_property

@@ -13,6 +13,7 @@ from jsonschema import Draft7Validator
 from source_recordings.expressions import BadExpression, Expression, compile_expression, compile_path
 from source_recordings.provider import (
     Auth,
+    Count,
     FileOf,
     ForEach,
     Ids,
@@ -158,6 +159,8 @@ class _Builder:
             file=self._file(entry),
             files_of=of,
             warn_when=_rules(entry.get("warn_when", [])),
+            count=self._count(entry.get("count")),
+            in_check=entry.get("in_check", False),
             schema_file=self.folder / "schemas" / f"{name}.json",
         )
 
@@ -242,6 +245,9 @@ class _Builder:
         pages = self._pages(entry["pages"])
         assert pages
         return Match(field=entry["field"], param=entry["param"], pages=pages, newest_first=entry.get("newest_first"))
+
+    def _count(self, entry: Mapping[str, Any] | None) -> Count | None:
+        return Count(self._operation(entry), compile_expression(entry["value"])) if entry else None
 
     def _file(self, entry: Mapping[str, Any]) -> FileOf | None:
         if "name" not in entry:

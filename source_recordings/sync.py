@@ -118,7 +118,7 @@ class Sync:
     ) -> DefaultStream:
         """The stream to read. Raises a config error for a state that can't be read."""
         provider = connection.provider
-        tally = self._tallies.setdefault(stream.name, Tally(stream.name))
+        tally = self._tallies.setdefault(stream.name, Tally(stream.name, provider.title))
         # Not set means yes: only the platform sets it.
         with_files = getattr(configured, "include_files", None) is not False
         deliver = self._deliver(connection, stream, tally, with_files=with_files)
@@ -127,10 +127,11 @@ class Sync:
             self._jobs.append(jobs)
             reader = Reader(jobs, None, lambda _: None)
             partitions = WindowPartitions(
-                provider, stream, lambda: [None], lambda _: self._unless_stopped(reader.read(None))
+                provider, stream, lambda: [None], lambda _: self._handed_on(tally, reader.read(None))
             )
             return as_cdk_stream(stream, partitions, None, messages, incremental=False)
-        windows = self.windows(provider, stream, _state_of(configured, states))
+        state = _state_of(configured, states)
+        windows = self.windows(provider, stream, state)
         todo = list(windows.slices())
         jobs = Jobs(
             connection,
@@ -147,16 +148,26 @@ class Sync:
         # Without a filter every window walks the whole list.
         same_list = len(todo) > 1 and not todo[0].params(_window(provider, stream))
 
-        def read(window: Slice | None) -> Iterator[Delivery]:
-            return self._unless_stopped(reader.read(window, shared=same_list))
+        def windows_to_read() -> list[Slice]:
+            # With a part of the list there is nothing to compare a count of all of it.
+            if stream.count and self.span.is_whole and not state:
+                reader.count()
+            return todo
 
-        partitions = WindowPartitions(provider, stream, lambda: todo, read, cursor)
+        def read(window: Slice | None) -> Iterator[Delivery]:
+            return self._handed_on(tally, reader.read(window, shared=same_list))
+
+        partitions = WindowPartitions(provider, stream, windows_to_read, read, cursor)
         return as_cdk_stream(stream, partitions, cursor, messages, incremental=True)
 
-    def _unless_stopped(self, deliveries: Iterator[Delivery]) -> Iterator[Delivery]:
-        """A window that a stop has cut short has neither failed nor come to its end: it says nothing until all is over."""
+    def _handed_on(self, tally: Tally, deliveries: Iterator[Delivery]) -> Iterator[Delivery]:
+        """Counted. A window that a stop has cut short has neither failed nor come to its end: it says nothing until all is
+        over.
+        """
         try:
-            yield from deliveries
+            for delivery in deliveries:
+                tally.recorded()
+                yield delivery
         except Exception:
             if self._stopped:
                 self._over.wait()

@@ -15,7 +15,7 @@ import requests
 
 from source_recordings.times import parse_iso
 from unit_tests.harness import Row, without_nulls
-from unit_tests.hostile import ALL_DETAILS, ALL_LISTS, Detail, List
+from unit_tests.hostile import ALL_DETAILS, ALL_LISTS, VTT, Detail, List
 
 WITH_DATES = [f"2024-03-0{day}T1{day}:00:0{day}.000Z" for day in range(1, 8)]
 WITHOUT_DATES = [*WITH_DATES, *(f"{year}-07-15T08:30:00Z" for year in (1999, 2009, 2010, 2015, 2021, 2025))]
@@ -170,7 +170,7 @@ class World:
         """Of each list its rows as JSON, the odd ones too, with their times where they have one."""
         for a_list in self.lists:
             self.rows[a_list.name] = [self._row(a_list, key, chance.choice(times), chance) for key in self.keys]
-            raw = [(row[a_list.time], json.dumps(row)) for row in self.rows[a_list.name]]
+            raw = [(row.get(time_of(a_list)), json.dumps(row)) for row in self.rows[a_list.name]]
             for number in range(self.plan.junk):
                 raw.insert(chance.randrange(len(raw) + 1), self._junk(a_list, number, chance))
             if a_list.stream.window and a_list.stream.window.newest_first:
@@ -179,7 +179,7 @@ class World:
                 raw = [next(moments) if time else (None, text) for time, text in raw]
             self._raw[a_list.name] = raw
         self._answers = {
-            (detail.name, number): json.dumps(self._answer(detail, key, chance))
+            (detail.name, number): self._body(detail, key, chance)
             for detail in self.details
             for number, key in enumerate(self.keys)
         }
@@ -194,7 +194,7 @@ class World:
         leads = next((detail.list_row(key) for detail in self.details if detail.parent is a_list), a_list.row(0))
         if not any(detail.parent is a_list for detail in self.details):
             leads[a_list.key] = key
-        return {**of_schema(a_list.stream.schema, chance), **leads, a_list.time: time}
+        return {**of_schema(a_list.stream.schema, chance), **leads, **({a_list.time: time} if a_list.has_time else {})}
 
     def _junk(self, a_list: List, number: int, chance: Random) -> tuple[str | None, str]:
         if chance.random() < 0.5:
@@ -204,6 +204,9 @@ class World:
         text = json.dumps({name: value for name, value in row.items() if name not in names})[:-1]
         odd = "".join(f", {json.dumps(name)}: {chance.choice(HOSTILE)}" for name in names)
         return None, (text + odd + "}").replace("{, ", "{", 1)
+
+    def _body(self, detail: Detail, key: str, chance: Random) -> str:
+        return VTT if detail.stream.operation.text else json.dumps(self._answer(detail, key, chance))
 
     def _answer(self, detail: Detail, key: str, chance: Random) -> Row:
         row = of_schema(detail.stream.schema, chance)
@@ -235,7 +238,8 @@ class World:
             return good.encode()
         body = fault(good, context)
         skips = {403, *detail.stream.operation.skip}
-        if context.status_code in skips or (context.status_code < 300 and is_other(body, good)):
+        other = body != good.encode() if detail.stream.operation.text else is_other(body, good)
+        if context.status_code in skips or (context.status_code < 300 and other):
             self.unsure.add(target)
         return body
 
@@ -305,6 +309,10 @@ class World:
                     expected = detail.expected(key)
                     name = detail.stream.primary_key[0]
                     yield detail.name, expected[name], {name: expected[name]}
+
+
+def time_of(a_list: List) -> str:
+    return a_list.time if a_list.has_time else ""
 
 
 def is_other(body: bytes, good: str) -> bool:

@@ -20,14 +20,24 @@ PROVIDERS = load_providers()
 SECONDS_OF_CREATED = "2024-03-02T10:00:{:02d}.000Z"
 
 PARENTS: dict[str, Callable[[str], Row]] = {
-    "amigo": lambda key: {"entity_id": f"e-{key}", "call_sid": key, "has_recording": True},
+    "bird": lambda key: {"id": key, "status": "available"},
+    "amigo": lambda key: {
+        "entity_id": f"e-{key}",
+        "call_sid": key,
+        "has_recording": True,
+        "turns": 2,
+        "status": "completed",
+    },
     "quo": lambda key: {"id": key, "status": "completed"},
     "bota": lambda key: {"id": f"rec-{key}", "transcription_id": key},
     "tether": lambda key: {"callId": key, "status": "completed"},
 }
 """A row of a provider's list that leads to details about this key."""
 
+VTT = "WEBVTT\n\n00:00.000 --> 00:02.500\nHello.\n"
+
 ANSWERS: dict[str, Callable[[str], Row]] = {
+    "amigo_call_details": lambda key: {"id": f"e-{key}", "call_sid": key},
     "amigo_recording_metadata": lambda key: {"call_sid": key},
     "amigo_recording_urls": lambda key: {"call_sid": key, "status": "available"},
     "quo_call_recordings": lambda key: {"data": [{"id": f"CR-{key}", "status": "completed"}]},
@@ -64,6 +74,10 @@ class List:
         return self.stream.primary_key[0]
 
     @property
+    def has_time(self) -> bool:
+        return self.stream.window is not None
+
+    @property
     def time(self) -> str:
         assert self.stream.window
         return self.stream.window.field
@@ -75,7 +89,8 @@ class List:
         return name
 
     def row(self, number: int | str, **more: Any) -> Row:
-        return {self.key: f"AC{number}", self.time: CREATED, **more}
+        time = {self.time: CREATED} if self.has_time else {}
+        return {self.key: f"AC{number}", **time, **more}
 
     def page(self, rows: Any, **more: Any) -> Row:
         """The only page, unless `more` says otherwise."""
@@ -87,10 +102,9 @@ class List:
     def serve(self, api: requests_mock.Mocker, rows: Sequence[Any]) -> None:
         """One page of those rows that the provider's own filter would let through."""
         window = self.stream.window
-        assert window
 
         def answer(request: Any, _: object) -> Row:
-            if not (window.is_exact and window.since and window.until):
+            if not (window and window.is_exact and window.since and window.until):
                 return self.page(rows)
             query = parse_qs(urlsplit(request.url).query)
             since, until = (parse_iso(query[name][0]) for name in (window.since, window.until))
@@ -135,7 +149,11 @@ class Detail:
         return f"{base_url(provider)}{self.stream.operation.path(names)}"
 
     def answer(self, key: str) -> Row:
-        return ANSWERS[self.name](key)
+        return {self.stream.operation.text: VTT} if self.stream.operation.text else ANSWERS[self.name](key)
+
+    def reply(self, key: str) -> Row:
+        """The answer as a mocked host gives it."""
+        return {"text": VTT} if self.stream.operation.text else {"json": self.answer(key)}
 
     def expected(self, key: str, number: int = 0) -> Row:
         """The record."""
@@ -144,7 +162,9 @@ class Detail:
         for name in self.stream.operation.rows:
             answer = answer[name]
         row = answer[0] if isinstance(answer, list) else answer
-        kept = {name: key if name in ("callId", "call_sid") else None for name in self.stream.keep}
+        names = {"config": section(self.parent.case.provider), "quirks": self.parent.provider.quirks, "row": row}
+        row = {**row, **{name: value(names) for name, value in self.stream.set.items()}}
+        kept = {name: key if name in ("callId", "call_sid", "transcriptionId") else None for name in self.stream.keep}
         return without_nulls({**kept, **row, self.stream.cursor: SECONDS_OF_CREATED.format(number)})
 
     def serve(self, api: requests_mock.Mocker, keys: Sequence[str], **answers: Mapping[str, Any]) -> None:
@@ -152,10 +172,11 @@ class Detail:
         rows = [self.list_row(key, number) for number, key in enumerate(keys)]
         self.parent.serve(api, rows)
         for key in keys:
-            api.get(self.url(key), **answers.get(key) or {"json": self.answer(key)})
+            api.get(self.url(key), **answers.get(key) or self.reply(key))
 
 
 ALL_LISTS = [List(case) for case in LISTS]
+DATED_LISTS = [a_list for a_list in ALL_LISTS if a_list.has_time]
 ALL_DETAILS = [
     Detail(stream, parent)
     for parent in ALL_LISTS

@@ -1,13 +1,17 @@
-"""check: one request per connected provider, side by side, and a sentence for each that failed."""
+"""check: one request per connected provider, side by side, a sentence for each that failed, and hints about streams that a
+key or a plan may not read.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 import requests_mock
 
+from source_recordings.check import HINT_ROWS
 from unit_tests.examples import CURSOR_LISTS, DETAILS, LISTS, Case, a_detail, a_list, base_url, config, first_of_each
 from unit_tests.harness import LOGIN, Connector
 
@@ -16,6 +20,26 @@ TETHER = base_url("tether")
 FIRST = first_of_each(LISTS)
 every_provider = pytest.mark.parametrize("case", FIRST, ids=[case.provider for case in FIRST])
 ALL = [case.provider for case in FIRST]
+HINTED = [case for case in (*LISTS, *DETAILS) if case.of.in_check]
+
+
+@pytest.fixture(autouse=True)
+def hinted(api: requests_mock.Mocker) -> None:
+    """What the check tries besides is there."""
+    for case in HINTED:
+        api.get(case.url, **case.reply)
+
+
+def of_the_check(api: requests_mock.Mocker, case: Case) -> list[Any]:
+    """The requests that decide, without those that only lead to hints."""
+    tried = {other.url.partition("?")[0] for other in HINTED}
+    return [request for request in api.request_history if not _is_hint(request, tried, case)]
+
+
+def _is_hint(request: Any, tried: set[str], case: Case) -> bool:
+    # The list above a detail is asked for with more rows.
+    size = case.of.pages.size_param if case.of.pages else ""
+    return request.url.partition("?")[0] in tried or request.qs.get(size) == [str(HINT_ROWS)]
 
 
 @every_provider
@@ -28,7 +52,7 @@ def test_one_small_request_is_enough(case: Case, connector: Connector, api: requ
 
     assert output.connection == {"status": "SUCCEEDED"}
     assert output.exit_code == 0
-    (request,) = api.request_history
+    (request,) = of_the_check(api, case)
     assert case.of.pages and request.qs[case.of.pages.size_param] == ["1"]
 
 
@@ -37,7 +61,7 @@ def test_an_empty_account_is_fine(case: Case, connector: Connector, api: request
     api.get(case.url, json=case.with_rows(**({"total": 0} if "total" in case.answer else {})))
 
     assert connector.check(config(case.provider)).connection["status"] == "SUCCEEDED"
-    assert api.call_count == 1
+    assert len(of_the_check(api, case)) == 1
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -116,7 +140,7 @@ def test_all_that_failed_are_reported_together(connector: Connector, api: reques
     for word in ("`bird.access_key`", "`amigo.api_key`", "`tether.credentials`", "Bota"):
         assert word in message
     assert "quo" not in message.lower()
-    assert api.call_count == len(ALL)
+    assert len({urlsplit(request.url).netloc for request in api.request_history}) == len(ALL)
 
 
 @pytest.mark.parametrize("case", first_of_each(DETAILS), ids=str)
@@ -133,7 +157,10 @@ def test_with_ids_the_first_one_is_asked_for(case: Case, connector: Connector, a
     output = connector.check(settings)
 
     assert output.connection["status"] == "SUCCEEDED"
-    assert [request.url for request in api.request_history] == [case.url]
+    assert api.request_history[0].url == case.url
+    assert not any(
+        other in request.url for request in api.request_history for other in (f"{case.by_id}2", f"{case.by_id}3")
+    )
 
 
 def test_a_first_id_without_a_recording_is_no_failure(connector: Connector, api: requests_mock.Mocker) -> None:
@@ -178,3 +205,63 @@ def test_a_message_is_a_sentence_without_internals(connector: Connector, api: re
 
     for word in ("Traceback", "Exception", "<html>", "{{", "None", "https://"):
         assert word not in message
+
+
+def above(case: Case) -> Case:
+    """The list whose rows a case is about, or the case itself."""
+    return a_list(case.owner.root_of(case.of).name)
+
+
+@pytest.mark.parametrize("case", HINTED, ids=str)
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_a_key_may_not_read_is_a_hint(
+    case: Case, status: int, connector: Connector, api: requests_mock.Mocker, naps: list[float]
+) -> None:
+    """Nobody knows yet whether the stream will be selected -> SUCCEEDED, and a warning that names it."""
+    for other in (above(case), first_of_each([c for c in LISTS if c.provider == case.provider])[0]):
+        api.get(other.url, json=other.answer)
+    api.get(case.url, status_code=status)
+
+    output = connector.check(config(case.provider))
+
+    assert output.connection == {"status": "SUCCEEDED"}
+    (hint,) = output.logs("WARN")
+    assert hint.startswith(f"Stream {case.stream} can't be read with this config: ")
+    assert case.key in hint or case.stream in hint.partition(": ")[2]
+    assert naps == []
+
+
+@pytest.mark.parametrize("case", HINTED, ids=str)
+@pytest.mark.parametrize("fault", ["429", "500", "html", "time-out"])
+def test_what_may_pass_is_none(case: Case, fault: str, connector: Connector, api: requests_mock.Mocker) -> None:
+    for other in (above(case), first_of_each([c for c in LISTS if c.provider == case.provider])[0]):
+        api.get(other.url, json=other.answer)
+    api.get(case.url, **FAULTS[fault])
+
+    output = connector.check(config(case.provider))
+
+    assert output.connection == {"status": "SUCCEEDED"}
+    assert output.logs("WARN") == []
+
+
+def test_an_account_without_calls_gives_no_hint(connector: Connector, api: requests_mock.Mocker) -> None:
+    calls = a_list("quo_calls")
+    api.get(calls.url, json=calls.with_rows())
+    transcripts = a_detail("quo_call_transcripts")
+    api.get(transcripts.url, status_code=402)
+
+    output = connector.check(config("quo"))
+
+    assert (output.connection["status"], output.logs("WARN")) == ("SUCCEEDED", [])
+
+
+def test_transcripts_that_the_plan_has_not_are_told_before_the_first_sync(
+    connector: Connector, api: requests_mock.Mocker
+) -> None:
+    calls, transcripts = a_list("quo_calls"), a_detail("quo_call_transcripts")
+    api.get(calls.url, json=calls.answer)
+    api.get(transcripts.url, status_code=402)
+
+    (hint,) = connector.check(config("quo")).logs("WARN")
+
+    assert "Business or Scale plan" in hint

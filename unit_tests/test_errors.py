@@ -293,12 +293,37 @@ class TestTally:
             tally.skip(reason)
         tally.log()
         assert set(lines.messages) == {
-            "Stream quo_call_recordings skipped 3 without a record: 2 x no recording, 1 x gone."
+            "Stream quo_call_recordings: 0 records, 0 requests.",
+            "Stream quo_call_recordings skipped 3 without a record: 2 x no recording, 1 x gone.",
         }
 
-    def test_nothing_skipped_is_no_line(self, lines: pytest.LogCaptureFixture) -> None:
-        Tally("quo_calls").log()
-        assert lines.messages == []
+    def test_what_came_is_one_line(self, lines: pytest.LogCaptureFixture) -> None:
+        tally = Tally("quo_calls")
+        for _ in range(1200):
+            tally.recorded()
+        tally.requested()
+        tally.log()
+        assert set(lines.messages) == {"Stream quo_calls: 1,200 records, 1 request."}
+
+    def test_the_providers_own_count_stands_beside_it(self, lines: pytest.LogCaptureFixture) -> None:
+        """Two windows with a list of their own, one of them read twice."""
+        tally = Tally("amigo_calls", "Amigo")
+        for which, total, came in (("January", 100, 100), ("February", 52, 51), ("February", 52, 52)):
+            tally.compare(which, total, came)
+        tally.log()
+        assert set(lines.messages) == {
+            "Stream amigo_calls: 0 records, 0 requests; Amigo counts 152 rows in what was listed, and 152 came."
+        }
+
+    def test_a_count_of_its_own_is_compared_with_all_that_was_listed(self, lines: pytest.LogCaptureFixture) -> None:
+        tally = Tally("bird_recordings", "Bird")
+        tally.listed(99)
+        tally.listed(1)
+        tally.counted(101)
+        tally.log()
+        assert set(lines.messages) == {
+            "Stream bird_recordings: 0 records, 0 requests; Bird counts 101 rows in what was listed, and 100 came."
+        }
 
     def test_a_warning_comes_once(self, lines: pytest.LogCaptureFixture) -> None:
         tally = Tally("quo_calls")

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from source_recordings.files.download import CHUNK, download
-from source_recordings.files.source import Api, Source, Storage
+from source_recordings.files.source import Api, Source
 from source_recordings.files.staging import Part, Staging
+from source_recordings.http.storage import Storage
 
 BODY = random.Random(1).randbytes(3 * CHUNK + 12345)
 ETAG = 'ETag: "v1"'

@@ -42,7 +42,7 @@ def test_a_host_that_is_not_there(hosts: Callable[..., Host], staging: Staging) 
 def test_a_host_that_falls_silent(hosts: Callable[..., Host], staging: Staging) -> None:
     silent = fixed(answer("200 OK", ETAG, body=BODY[: CHUNK + 5], length=len(BODY)))
     host = hosts(silent, whole(ETAG))
-    with patch("source_recordings.files.source.READ_SECONDS", 0.3):
+    with patch("source_recordings.http.storage.READ_SECONDS", 0.3):
         assert fetch(host, staging)[0] == BODY
     assert 0 < host.requests[1].start <= CHUNK + 5
 

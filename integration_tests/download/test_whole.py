@@ -26,8 +26,9 @@ from integration_tests.download.host import (
     whole,
 )
 from source_recordings.files.download import CHUNK, TooLarge, download
-from source_recordings.files.source import Api, Missing, Storage
+from source_recordings.files.source import Api, Missing, Source
 from source_recordings.files.staging import Staging
+from source_recordings.http.storage import Storage
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, len(BODY)])
@@ -53,7 +54,7 @@ def test_the_url_goes_out_as_it_came_and_alone(
     host = hosts(whole("Set-Cookie: a=b"))
     storage = Storage()
     for _ in range(2):
-        with closing(storage.get(host.url, {})) as response:
+        with closing(storage.get(host.url, {}, host.url)) as response:
             assert response.raw.read() == BODY
     assert [r.path for r in host.requests] == ["/file?X-Amz-Signature=abc%2Fd"] * 2
     assert not {n for r in host.requests for n in r.headers} & {"authorization", "cookie", "referer"}
@@ -75,7 +76,8 @@ def test_one_connection_serves_many_files(hosts: Callable[..., Host], staging: S
 
 def test_urllib3_still_has_the_body_where_it_is_read_without_a_copy(hosts: Callable[..., Host]) -> None:
     """`_fp` is private to urllib3; without it a slower way is taken, silently."""
-    with closing(Storage().get(hosts(whole()).url, {})) as response:
+    url = hosts(whole()).url
+    with closing(Storage().get(url, {}, url)) as response:
         assert isinstance(response.raw._fp, http.client.HTTPResponse)
 
 
@@ -139,8 +141,8 @@ def test_a_redirect_to_an_address_that_is_not_https_is_refused(
     assert len(host.requests) == 1
 
 
-def test_this_machine_is_not_reached_from_a_provider_elsewhere(staging: Staging) -> None:
-    api = Api(None, "https://api.bird.com", "Bird")
-    assert api.check("https://storage.example.com/x")
-    with pytest.raises(AirbyteTracedException, match="not https"):
-        api.check("http://127.0.0.1:8080/x")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_this_machine_is_not_reached_from_a_provider_elsewhere(scheme: str) -> None:
+    source = Source(f"{scheme}://127.0.0.1:8080/x", Api(None, "https://api.bird.com", "Bird"), Storage(), lambda: None)
+    with pytest.raises(AirbyteTracedException, match="Bird gave an address for a file that is one on this machine"):
+        source.open({})

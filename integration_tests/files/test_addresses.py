@@ -218,6 +218,6 @@ def test_a_name_that_changes_to_a_neighbour_is_not_asked(host: RawHost, monkeypa
 def test_a_provider_that_is_a_neighbour_itself(monkeypatch: pytest.MonkeyPatch, host: RawHost, staging: Path) -> None:
     """Here this machine plays the neighbour."""
     loopback = (ip_network("127.0.0.0/8"),)
-    monkeypatch.setattr("source_recordings.files.neighbours._NEIGHBOURS", loopback)
+    monkeypatch.setattr("source_recordings.http.neighbours._NEIGHBOURS", loopback)
     row, _ = one_file(host, answer(AUDIO))
     assert bytes_of(row, staging) == AUDIO

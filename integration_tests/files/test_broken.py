@@ -24,7 +24,7 @@ from integration_tests.files.audio import (
     stored_ids,
     youngest,
 )
-from integration_tests.syncing import keys, sandbox_config, sync
+from integration_tests.syncing import FILE_KEYS, keys, sandbox_config, sync
 from sandbox import Sandbox
 from sandbox.faults import Logged
 

@@ -12,7 +12,7 @@ from integration_tests.matrix.figures import Figures
 from integration_tests.matrix.hurry import hurried
 from integration_tests.matrix.kinds import KINDS, Ending, Kind, Scene
 from integration_tests.matrix.observed import Expected, Observed, leaks, observe, wrong_files
-from integration_tests.matrix.spots import FILES, Role, Spot, spots_of
+from integration_tests.matrix.spots import Role, Spot, spots_of
 from integration_tests.other_host import OtherHost
 from integration_tests.syncing import Row, sandbox_config
 from sandbox import Sandbox
@@ -151,7 +151,7 @@ class Ground:
         if not ADVICE.search(text):
             yield f"says not what to do: {text}"
         # A file that the provider gives no good address for: no key of the config mends it.
-        is_strange = cell.role in FILES and kind == "system_error"
+        is_strange = any(spot.follows for spot in cell.spots) and kind == "system_error"
         refusals = {text for stream in cell.provider.streams.values() for text in stream.operation.refuse.values()}
         is_refused = cell.ending == "refused" or text in refusals
         if is_refused != (is_strange or kind == "config_error"):

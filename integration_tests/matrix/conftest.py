@@ -24,7 +24,7 @@ PAGE = 4
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(seed=146, size=10, now=NOW, media_bytes=3000) as started:
+    with Sandbox(seed=19, size=10, now=NOW, media_bytes=3000) as started:
         yield started
 
 
@@ -40,7 +40,9 @@ def _with_small_pages(streams: Mapping[str, Stream]) -> dict[str, Stream]:
 @pytest.fixture(scope="module")
 def expected(sandbox: Sandbox, providers: Mapping[str, Provider]) -> Expected:
     found = Expected(sandbox, providers)
-    assert all(found.rows.values()), "a stream without rows shows nothing: choose another seed"
+    assert all(len(rows) > 1 for rows in found.rows.values()), (
+        "a stream with less than two rows shows little: choose another seed"
+    )
     return found
 
 

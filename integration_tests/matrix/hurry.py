@@ -33,7 +33,7 @@ def hurried(nap: float = 0.002, read_seconds: float = 60.0, *, gives_up: bool = 
             "source_recordings.http.waits.due": due,
             "source_recordings.files.files.download": partial(download, sleep=sleep),
             "source_recordings.http.client.TIMEOUT": (10, read_seconds),
-            "source_recordings.files.source.READ_SECONDS": read_seconds,
+            "source_recordings.http.storage.READ_SECONDS": read_seconds,
         }.items():
             patches.enter_context(patch(name, value))
         patches.enter_context(patch.object(Pace, "wait", lambda *_: None))

@@ -82,8 +82,8 @@ def goes_down(_: Spot, scene: Scene) -> Fault:
 
 
 def redirected(spot: Spot, scene: Scene) -> Fault:
-    # Of a file a redirect is followed, without a credential, but not without encryption.
-    address = "http://foreign.example.com/file" if spot.role in FILES else scene.foreign
+    # Of a file, or of a text at another host, it is followed, without a credential, but not without encryption.
+    address = "http://foreign.example.com/file" if spot.follows else scene.foreign
     return {"status": 307, "headers": {"Location": address}}
 
 
@@ -101,7 +101,16 @@ def comes_with_a_cursor(spot: Spot) -> str:
 
 
 def in_json(spot: Spot) -> bool:
-    return spot.role not in FILES
+    return spot.role not in FILES and not is_text(spot)
+
+
+def is_text(spot: Spot) -> bool:
+    return bool(spot.operation and spot.operation.text)
+
+
+def not_in_text(spot: Spot) -> bool:
+    """Where any text is an answer, none is broken."""
+    return not is_text(spot)
 
 
 def in_rows(spot: Spot) -> bool:
@@ -135,14 +144,14 @@ KINDS = [
     Kind("502", status(502, body="<html>Bad gateway</html>")),
     Kind("503", status(503)),
     Kind("503-seconds", status(503, lambda: {"Retry-After": "7"}), asked=(7, 8)),
-    Kind("refused", goes_down, takes_host=True, nap=0.1),
+    Kind("refused", goes_down, takes_host=True, nap=0.2),
     Kind("reset", wire("reset")),
     Kind("reset-inside", wire("reset_inside")),
     Kind("slow-start", wire("late", seconds=2 * READ_SECONDS), read_seconds=READ_SECONDS),
     Kind("drip", wire("drip", seconds=READ_SECONDS / 4), lasting="survives", read_seconds=READ_SECONDS),
     Kind("truncated", wire("truncate")),
-    Kind("empty", always(b""), lasting_file="missing"),
-    Kind("page", always(b"<!DOCTYPE html><html>Welcome</html>"), lasting_file="missing"),
+    Kind("empty", always(b""), not_in_text, lasting_file="missing"),
+    Kind("page", always(b"<!DOCTYPE html><html>Welcome</html>"), not_in_text, lasting_file="missing"),
     Kind("not-utf8", rewritten(lambda *_: rewrites.not_utf8), in_json),
     Kind("rows-null", rewritten(rewrites.rows(lambda _: None)), in_rows),
     Kind("rows-text", rewritten(rewrites.rows(lambda _: "none")), in_rows),

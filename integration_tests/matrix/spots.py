@@ -33,6 +33,11 @@ class Spot:
     """Whether the definition alone says that there are such requests."""
 
     @property
+    def follows(self) -> bool:
+        """Whether a redirect is followed."""
+        return self.role in FILES or bool(self.operation and self.operation.elsewhere)
+
+    @property
     def host(self) -> str:
         return "storage" if self.role == "storage" else self.provider.name
 

@@ -2,6 +2,7 @@
 
 https://docs.bird.com/api/voice-api/recordings-api/get-a-recording
 https://docs.bird.com/api/voice-api/recordings-api/list-recordings
+https://docs.bird.com/api/voice-api/recordings-api/list-recording-storage-metrics
 https://docs.bird.com/api/voice-api/transcriptions-api/list-transcriptions
 https://docs.bird.com/api/voice-api/transcriptions-api/get-a-transcription
 https://docs.bird.com/api/voice-api/voice-calls-api/get-calls-log
@@ -36,6 +37,7 @@ class Bird(BirdVoice):
             web.get(f"{root}/recordings", self.list_recordings),
             web.get(f"{root}/recordings/{{id}}.mp3", self.get_file),
             web.get(f"{root}/recordings/{{id}}", self.get_recording),
+            web.get(f"{root}/recording-metrics", self.get_metrics),
             web.get(f"{root}/transcriptions", self.list_transcriptions),
             web.get(f"{root}/transcriptions/{{id}}.vtt", self.get_vtt),
             web.get(f"{root}/transcriptions/{{id}}", self.get_transcription),
@@ -82,6 +84,12 @@ class Bird(BirdVoice):
             raise self.refuse(request, 404, "Recording file not found")
         location = self.storage.url(self.name, rid, "mp3")
         return web.Response(status=307, headers={"Location": location})
+
+    async def get_metrics(self, request: web.Request) -> web.Response:
+        """What is counted stands on no page: here it is what the list without filters has."""
+        rows = [self.recording(index) for index in self.arrange(self.between(None, None))]
+        updated = {"updatedAt": max(row["updatedAt"] for row in rows)} if rows else {}
+        return answer({"counter": len(rows), "dailyStorageUsage": {}, **updated})
 
     async def get_transcription(self, request: web.Request) -> web.Response:
         return answer(self.transcription(self._transcription(request)))

@@ -19,8 +19,9 @@ from urllib3.exceptions import HTTPError
 from source_recordings.errors import PassingError
 from source_recordings.files.encoded import Undecodable, encodings, unpacked
 from source_recordings.files.names import media_type
-from source_recordings.files.source import Broken, Source, backoff
+from source_recordings.files.source import Source, backoff
 from source_recordings.files.staging import Part
+from source_recordings.http.storage import Broken
 
 logger = logging.getLogger("airbyte")
 

@@ -13,8 +13,9 @@ from source_recordings.files.download import TooLarge, download
 from source_recordings.files.inline import Inline, NoBase64
 from source_recordings.files.names import joined, media_type, relative_path, type_of_name
 from source_recordings.files.sniff import instead_of_media, is_textual, type_of
-from source_recordings.files.source import Api, Expired, Get, Missing, Source, Storage
+from source_recordings.files.source import Api, Expired, Get, Missing, Source
 from source_recordings.files.staging import Part, Staging, staging_directory
+from source_recordings.http.storage import Storage
 from source_recordings.provider import Provider, Stream
 from source_recordings.tally import Tally
 

@@ -30,7 +30,7 @@ from source_recordings.http import waits
 from source_recordings.http.answers import Answer, Reply, Unreadable, parsed, text_of
 from source_recordings.http.apart import read_apart
 from source_recordings.http.client import Client, Closed, Request, whole
-from source_recordings.http.elsewhere import REDIRECTS, NotAllowed, Refused
+from source_recordings.http.storage import REDIRECTS, Broken, NotAllowed
 from source_recordings.provider import Operation, Provider
 from source_recordings.tally import Tally
 
@@ -90,7 +90,8 @@ class Asking:
         """Nobody waits for the answer any more."""
 
     def fetch(self) -> Reply:
-        """The bare exchange. Raises a RequestException or Refused if there is no answer."""
+        """The bare exchange. Raises a RequestException or Broken if there is no answer."""
+        self.endpoint.tally.requested()
         operation = self.endpoint.operation
         read = partial(read_apart, field=operation.apart) if operation.apart else whole
         reply = self.client.exchange(self.request, read)
@@ -98,7 +99,7 @@ class Asking:
             self.client.pace.answered()
             reply = self.client.elsewhere.follow(self.request.url, reply)
             if reply.status != 200 and reply.status not in operation.skip:
-                raise Refused(f"answered HTTP {reply.status}")
+                raise Broken(f"its host answered HTTP {reply.status}")
         return reply
 
     def take(self, fetch: Callable[[], Reply]) -> Answer | Later:
@@ -130,10 +131,12 @@ class Asking:
             reply = fetch()
         except requests.exceptions.RequestException as error:
             return self._again(_network_account(error))
-        except Refused as refused:
-            return self._again(f"The host that {self._title} led to {refused}.")
+        except Broken as broken:
+            return self._again(f"{self._title} led to another address: {broken}.")
         except NotAllowed as wrong:
-            raise UnexpectedError(f"{self._title} led to an address that is not asked: {wrong}.") from None
+            raise UnexpectedError(
+                f"{self._title} led to an address that {wrong}: it was not asked for. If it stays so, tell the provider."
+            ) from None
         status, operation, title = reply.status, self.endpoint.operation, self._title
         if status == 429:
             return self._slow_down(reply)
@@ -283,6 +286,7 @@ class Download(Asking):
     PASSED_ON = frozenset({400, 404, 410, 416, 422})
 
     def _meaning(self, fetch: Callable[[], Reply]) -> Answer | Later:
+        self.endpoint.tally.requested()
         try:
             response = self.client.open(self.request)
         except requests.exceptions.RequestException as error:

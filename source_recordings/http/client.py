@@ -25,11 +25,16 @@ from source_recordings.cdk import add_to_secrets
 from source_recordings.errors import UserError
 from source_recordings.expressions import Names
 from source_recordings.http.answers import Reply
-from source_recordings.http.elsewhere import PLAIN, TIMEOUT, Elsewhere
+from source_recordings.http.elsewhere import Elsewhere
 from source_recordings.http.pace import Pace
 from source_recordings.provider import Auth, Operation, Provider
 
 logger = logging.getLogger("airbyte")
+
+TIMEOUT = (10, 60)
+"""Seconds, to connect and between two pieces of the answer."""
+
+PLAIN = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "source-recordings"}
 
 LONG_WAIT = 10.0
 

@@ -21,6 +21,7 @@ from source_recordings.reading.keys import is_key
 from source_recordings.reading.lookup import Lookup, Refused
 from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pages import Page, Walker
+from source_recordings.reading.units import Seed, Unit, units_of
 from source_recordings.tally import Tally
 from source_recordings.times import moment
 
@@ -45,35 +46,6 @@ class Connection:
     tries: int = 6
     choices: dict[int, Choice] = field(default_factory=dict)
     """Which of several IDs an operation wants, by its identity."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What is asked about: a row, or an item of it."""
-
-    way: int
-    """The number of its way."""
-    item: Any
-    ids: tuple[Any, ...]
-    """What may be asked for."""
-
-    @property
-    def id(self) -> Any:
-        return next(value for value in self.ids if value is not None)
-
-
-@dataclass(frozen=True)
-class Seed:
-    """What is kept of a row until its turn: enough to do its job."""
-
-    key: str
-    """What is remembered of it once it is settled; another key means that it has changed."""
-    time: int
-    parent: Row
-    unit: "Unit | None" = None
-    id: Any = None
-    is_id: bool = False
-    """Whether it is one of the IDs that the user has listed, and not a row."""
 
 
 class Jobs:
@@ -159,7 +131,7 @@ class Jobs:
             if self.stream.file.when(names):
                 yield Seed(self._file_row_key(names), time, row)
             return
-        for unit in self._units(names):
+        for unit in units_of(self._ways, names):
             values = {**names, "item": unit.item, "id": unit.id}
             version = [value(values) for value in self.stream.for_each.version]
             yield Seed(json.dumps([unit.id, *version]), time, row, unit)
@@ -170,20 +142,6 @@ class Jobs:
         assert ids
         for value in dict.fromkeys(self._connection.config[ids.key]):
             yield Seed(str(value), 0, {ids.field: value}, id=value, is_id=True)
-
-    def _units(self, names: Names) -> list[Unit]:
-        """The units of a row, in the first way in which it has any."""
-        for number, way in enumerate(self._ways):
-            items = way.each(names) if way.each else [None]
-            found = []
-            for item in items if isinstance(items, list) else []:
-                values = {**names, "item": item}
-                ids = tuple(value(values) for value in way.ids) if way.when(values) else ()
-                if any(value is not None for value in ids):
-                    found.append(Unit(number, item, ids))
-            if found:
-                return found
-        return []
 
     def _file_row_key(self, names: Names) -> str:
         kept = {name: value(names) for name, value in self.stream.keep.items()}
@@ -214,7 +172,7 @@ class Jobs:
             outcome.size += answer.size
         names |= {"parent": parent, "row": parent}
         if self.stream.for_each:
-            units = self._units(names) if self.root.by_id else [Unit(0, None, (seed.id,))]
+            units = units_of(self._ways, names) if self.root.by_id else [Unit(0, None, (seed.id,))]
             for unit in units:
                 yield from self._details(unit, names, outcome, seed)
         elif self.stream.file:

@@ -49,6 +49,10 @@ class Walker:
         self._where = where
         self._key = key
         self._names = names
+        self.total: int | None = None
+        """How many rows the list has by the provider's own account, once it has been walked to its end."""
+        self.came = 0
+        """How many there were."""
 
     def walk(self) -> Iterator[Page]:
         """The rows, page by page; a row may come twice. Raises a passing error for a list that contradicts itself."""
@@ -151,6 +155,7 @@ class Walker:
                 yield rows
             least = min(totals[0], totals[-1]) if totals else 0
             if len(seen) + len(keyless) >= least:
+                self.total, self.came = (totals[-1] if totals else None), len(seen) + len(keyless)
                 return
         raise _too_few(least, len(seen) + len(keyless))
 

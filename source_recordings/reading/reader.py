@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -14,13 +15,14 @@ from source_recordings.http.answers import Answer
 from source_recordings.http.asking import ask
 from source_recordings.http.client import Closed
 from source_recordings.reading.details import InOrder
-from source_recordings.reading.jobs import Jobs, Seed
+from source_recordings.reading.jobs import Jobs
 from source_recordings.reading.kept import Seen
 from source_recordings.reading.keys import is_key, key_hash
 from source_recordings.reading.lookup import OLD_ROWS
 from source_recordings.reading.outcome import Outcome
 from source_recordings.reading.pages import Walker
 from source_recordings.reading.reached import Marks, Reached
+from source_recordings.reading.units import Seed
 from source_recordings.reading.windows import Interval, Slice, Windows
 from source_recordings.times import microseconds, moment, parse_time
 
@@ -70,7 +72,7 @@ class Reader:
     def has_windows(self) -> bool:
         return self._windows is not None
 
-    def read(self, window: Slice | None, *, shared: bool = False) -> Iterator[Delivery]:
+    def read(self, window: Slice | None, *, shared: bool = False) -> Generator[Delivery, None, None]:
         """Raises the first error once all else has been handed on. `shared`: another window needs the same list."""
         if self._jobs.is_by_id:
             yield from self._done(None, self._add_ids)
@@ -135,6 +137,24 @@ class Reader:
                 yield row, microseconds(time)
             if form and form.newest_first and window and not window.is_open and old >= OLD_ROWS:
                 return
+        if walker.total is not None:
+            self._jobs.tally.compare(f"{params}", walker.total, walker.came)
+
+    def count(self) -> None:
+        """Asks how many rows the list has by the provider's own account, for the lines at the end of a sync."""
+        count = self._jobs.stream.count
+        assert count
+        try:
+            endpoint = replace(self._jobs.endpoint(count.operation), tries=1)
+            answer = ask(self._jobs.asking(endpoint, self._jobs.names))
+            total = count.value({**self._jobs.names, "answer": answer.value})
+        except Closed:
+            raise
+        except Exception as error:  # noqa: BLE001  nothing depends on it
+            logger.info("Stream %s: its rows could not be counted: %s", self._jobs.stream.name, error)
+            return
+        if isinstance(total, int) and not isinstance(total, bool):
+            self._jobs.tally.counted(total)
 
     def _is_new(self, identity: Any) -> bool:
         """A row without a time belongs to no window: the first one that it turns up in takes it."""

@@ -47,6 +47,10 @@ class Span:
     lookback: timedelta
     now: datetime
 
+    @property
+    def is_whole(self) -> bool:
+        return self.start is None and self.end is None
+
 
 @dataclass(frozen=True)
 class Slice:
