@@ -23,6 +23,7 @@ from integration_tests.syncing import PRIMARY_KEYS, Row, sandbox_config
 from sandbox import Sandbox
 from sandbox.faults import Logged
 from source_recordings.provider_yaml import load_providers
+from source_recordings.unified import UNIFIED
 
 NOW = datetime(2026, 11, 1, 9, 30, tzinfo=timezone.utc)
 DAYS = 90
@@ -81,6 +82,9 @@ def main() -> None:
     parser.add_argument(
         "--providers", nargs="*", default=list(load_providers()), help="whose streams are read together"
     )
+    parser.add_argument(
+        "--everybody", action=argparse.BooleanOptionalAction, default=True, help="what the unified streams cost alone"
+    )
     options = parser.parse_args()
     sizes = sorted({*options.sizes, options.size})
     heads = [f"{what} ({size:,})" for what in ("state, bytes", "peak, MB") for size in sizes]
@@ -101,20 +105,24 @@ def main() -> None:
                 if size == options.size:
                     requests = request_cells(sandbox, stream, full)
         print(f"| `{stream}` | {' | '.join(requests + states + peaks)} |", flush=True)
-    together(options.providers, options.size)
+    together(options.providers, options.size, everybody=options.everybody)
 
 
-def together(providers: list[str], size: int) -> None:
-    """The table of all streams of a provider at once."""
+def together(providers: list[str], size: int, *, everybody: bool) -> None:
+    """The table of all streams of a provider at once, and of those that are the same for all providers alone."""
     print(
         f"\nAll streams of a provider together, with their files, {size:,} recordings (different requests -> made):\n"
     )
     print("| streams | full sync | 1% new | nothing new | full sync, one by one | peak, MB |")
     print("|---|---|---|---|---|---|", flush=True)
-    for provider in load_providers().values():
-        if provider.name not in providers:
-            continue
-        streams = list(provider.streams)
+    groups = [
+        (f"all of {provider.title}", [provider.name], [*provider.streams, *UNIFIED])
+        for provider in load_providers().values()
+        if provider.name in providers
+    ]
+    if everybody:
+        groups += [(f"`{name}` of all providers", list(load_providers()), [name]) for name in UNIFIED]
+    for title, names, streams in groups:
         with Sandbox(seed=1, size=size, now=NOW, days=DAYS, media_bytes=300) as sandbox:
             cells: list[str] = []
             state: list[Row] = []
@@ -122,15 +130,15 @@ def together(providers: list[str], size: int) -> None:
             for step in (timedelta(0), timedelta(days=DAYS) / 100, timedelta(0)):
                 sandbox.advance(step)
                 sandbox.clear_requests()
-                answer = run(sandbox, streams, state)
+                answer = run(sandbox, streams, state, names)
                 state = answer["state"]
                 peaks.append(answer["peak_bytes"] / 1e6)
                 cells.append(cell(len(set(map(asked, sandbox.requests))), len(sandbox.requests)))
         with Sandbox(seed=1, size=size, now=NOW, days=DAYS, media_bytes=300) as sandbox:
             for stream in streams:
-                run(sandbox, [stream], [])
+                run(sandbox, [stream], [], names)
             alone = len(sandbox.requests)
-        print(f"| all of {provider.title} | {' | '.join(cells)} | {alone:,} | {max(peaks):.0f} |", flush=True)
+        print(f"| {title} | {' | '.join(cells)} | {alone:,} | {max(peaks):.0f} |", flush=True)
 
 
 def asked(request: Logged) -> tuple[Any, ...]:
@@ -160,9 +168,11 @@ def request_cells(sandbox: Sandbox, stream: str, full: Row) -> list[str]:
     return cells
 
 
-def run(sandbox: Sandbox, streams: list[str], state: list[Row], keep: bool = False) -> Row:
-    """`keep`: the fields of the one stream's records that say what is final."""
-    config = sandbox_config(sandbox, streams[0].split("_", maxsplit=1)[0], num_workers=16)
+def run(
+    sandbox: Sandbox, streams: list[str], state: list[Row], providers: list[str] | None = None, *, keep: bool = False
+) -> Row:
+    """`keep`: the fields of the one stream's records that say what is final. `providers`: the stream's unless told."""
+    config = sandbox_config(sandbox, *(providers or [streams[0].split("_", maxsplit=1)[0]]), num_workers=16)
     key = COSTS[streams[0]].detail_of if keep else None
     with tempfile.TemporaryDirectory() as folder:
         job = {

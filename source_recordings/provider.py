@@ -165,6 +165,34 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Field:
+    """A field of a unified row: a value of the provider's, or the word that stands for it in all providers' rows."""
+
+    value: Expression
+    convert: Callable[[Any], Any]
+    words: Mapping[str, str] | None = None
+
+    def __call__(self, names: Names) -> Any:
+        found = self.value(names)
+        if self.words is not None:
+            found = self.words.get(found) if isinstance(found, str) else None
+        return self.convert(found)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How rows of a provider become rows of a stream that is the same for all providers."""
+
+    fields: Mapping[str, Field]
+    each: Expression | None = None
+    """A list, each item of which is a row."""
+    helpers: Names = field(default_factory=dict)
+    """Functions that the expressions may call."""
+    needed: tuple[str, ...] = ()
+    """Fields besides the key without which there is no row."""
+
+
+@dataclass(frozen=True)
 class Stream:
     """One stream: a list, the answers about each row of a list, or the files of either."""
 
@@ -186,7 +214,22 @@ class Stream:
     count: Count | None = None
     in_check: bool = False
     """Whether the connection check tries it: not every key or plan can read it."""
+    shape: Shape | None = None
+    base: str | None = None
+    """The stream of the provider's own that this one is made from."""
+    own_key: str | None = None
+    """What tells the provider's own rows apart, where that is not the key of the records."""
     schema_file: Path = Path()
+
+    @property
+    def row_key(self) -> str:
+        """What tells the provider's rows apart."""
+        return self.own_key or self.primary_key[0]
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The fields without which there is no row."""
+        return (*self.primary_key, *self.shape.needed) if self.shape else self.primary_key
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -206,6 +249,8 @@ class Provider:
     credential: tuple[str, str]
     """The config key that a person checks after a 401, and what to look for."""
     streams: Mapping[str, Stream]
+    unified: Mapping[str, Stream] = field(default_factory=dict)
+    """Its part of the streams that all providers share, by their names."""
     ids: Ids | None = None
     limit: Limit | None = None
     base_url_help: str = ""
@@ -224,6 +269,11 @@ class Provider:
             return list(self.streams.values())
         return [s for s in self.streams.values() if self._has_ids(s)]
 
+    def part_of(self, name: str, config: Mapping[str, Any]) -> Stream | None:
+        """Its part of a stream that all providers share; None if it has none, or none of what the config's IDs lead to."""
+        part = self.unified.get(name)
+        return part if part and (not self.is_by_id(config) or self._has_ids(part)) else None
+
     def is_by_id(self, config: Mapping[str, Any]) -> bool:
         """Whether the section of the config lists IDs, to be read in the place of the lists."""
         return bool(self.ids and config.get(self.ids.key))
@@ -235,4 +285,4 @@ class Provider:
     def _has_ids(self, stream: Stream) -> bool:
         root = self.root_of(stream)
         assert self.ids
-        return root.name == self.ids.of and (stream.for_each is not None or root.by_id is not None)
+        return (root.base or root.name) == self.ids.of and (stream.for_each is not None or root.by_id is not None)

@@ -1,7 +1,7 @@
 """provider.yaml -> the dataclasses of provider.py. Nothing else reads these files; CONTRIBUTING.md describes their form."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -14,6 +14,7 @@ from source_recordings.expressions import BadExpression, Expression, compile_exp
 from source_recordings.provider import (
     Auth,
     Count,
+    Field,
     FileOf,
     ForEach,
     Ids,
@@ -22,10 +23,12 @@ from source_recordings.provider import (
     Operation,
     Pages,
     Provider,
+    Shape,
     Stream,
     Way,
     Window,
 )
+from source_recordings.unified import UNIFIED, helpers
 
 PROVIDERS = Path(__file__).parent / "providers"
 SCHEMA = PROVIDERS / "provider.schema.json"
@@ -107,6 +110,7 @@ class _Builder:
             auth=tuple(self._auth(a) for a in _list_of(d.get("auth", []))),
             credential=(f"{self.name}.{d['credential']['key']}", d["credential"]["help"]),
             streams=streams,
+            unified={name: self._part(name, entry, streams) for name, entry in d.get("unified", {}).items()},
             ids=Ids(ids["key"], ids["of"], ids["field"], ids) if ids else None,
             limit=Limit(limit["requests"], SECONDS[limit["per"]], f"requests_per_{limit['per']}", limit["description"])
             if limit
@@ -163,6 +167,35 @@ class _Builder:
             in_check=entry.get("in_check", False),
             schema_file=self.folder / "schemas" / f"{name}.json",
         )
+
+    def _part(self, name: str, entry: Mapping[str, Any], streams: Mapping[str, Stream]) -> Stream:
+        """The provider's part of a stream that all providers share."""
+        base = streams.get(entry["of"])
+        if base is None:
+            raise BadProvider(f"{self.file}: unified.{name}.of: there is no stream {entry['of']}")
+        unified = UNIFIED[name]
+        unknown = [key for key in entry["fields"] if key not in unified.fields]
+        if unknown:
+            raise BadProvider(f"{self.file}: unified.{name}.fields: there is no field {unknown[0]}")
+        fields = {key: self._field(value, unified.fields[key]) for key, value in entry["fields"].items()}
+        return replace(
+            base,
+            name=name,
+            primary_key=unified.primary_key,
+            cursor=unified.cursor,
+            count=None,
+            warn_when=(),
+            shape=Shape(fields, _optional(entry, "each"), helpers(self.name), unified.needed),
+            base=base.name,
+            own_key=base.primary_key[0],
+            schema_file=unified.schema_file,
+        )
+
+    @staticmethod
+    def _field(entry: str | Mapping[str, Any], convert: Callable[[Any], Any]) -> Field:
+        if isinstance(entry, str):
+            return Field(compile_expression(entry), convert)
+        return Field(compile_expression(entry["of"]), convert, entry["words"])
 
     def _refuse(self) -> Mapping[int, str]:
         refuse: Mapping[int, str] = self.definition.get("refuse", {})

@@ -36,8 +36,9 @@ from source_recordings.provider_yaml import load_providers
 from source_recordings.redact import redacted
 from source_recordings.spec import DOCUMENTATION_URL, build_spec
 from source_recordings.stop import Stop
-from source_recordings.streams import WindowPartitions, as_cdk_stream
+from source_recordings.streams import UnifiedPartitions, WindowPartitions, as_cdk_stream
 from source_recordings.sync import Sync, connected
+from source_recordings.unified import UNIFIED
 
 CDK_THREADS = 128
 """The CDK's threads hand on, and wait for those that make requests: there must be enough that a slow provider's windows
@@ -77,7 +78,7 @@ class SourceRecordings(BaseSource):
     @property
     def all_streams(self) -> Collection[str]:
         """The names of all streams, whatever a config connects."""
-        return [name for provider in self._providers.values() for name in provider.streams]
+        return [*(name for provider in self._providers.values() for name in provider.streams), *UNIFIED]
 
     def spec(self, logger: logging.Logger) -> ConnectorSpecification:
         return ConnectorSpecification(
@@ -100,6 +101,17 @@ class SourceRecordings(BaseSource):
                 incremental = provider.is_incremental(stream, section)
                 as_cdk = as_cdk_stream(stream, none, None, self.message_repository, incremental=incremental)
                 found.append(as_cdk.as_airbyte_stream())
+        for name in UNIFIED:
+            parts = [
+                (provider.is_incremental(part, section), part)
+                for provider, section in connected(self._providers, config)
+                if (part := provider.part_of(name, section))
+            ]
+            if parts:
+                incremental = any(is_incremental for is_incremental, _ in parts)
+                nothing = UnifiedPartitions([])
+                as_cdk = as_cdk_stream(parts[0][1], nothing, None, self.message_repository, incremental=incremental)
+                found.append(as_cdk.as_airbyte_stream())
         return AirbyteCatalog(streams=found)
 
     def read(
@@ -117,9 +129,13 @@ class SourceRecordings(BaseSource):
         wanted = {configured.stream.name: configured for configured in catalog.streams}
         sync = Sync(self._providers, config, wanted)
         try:
-            offered = {stream.name: (c, stream) for c, stream in sync.streams()}
+            own = {stream.name: (c, stream) for c, stream in sync.streams()}
+            unified = [name for name in UNIFIED if any(sync.parts(name))]
+            offered = {*own, *unified}
             streams = [
-                sync.cdk_stream(*offered[name], configured, states, self.message_repository)
+                sync.cdk_stream(*own[name], configured, states, self.message_repository)
+                if name in own
+                else sync.unified_stream(name, configured, states, self.message_repository)
                 for name, configured in wanted.items()
                 if name in offered
             ]
@@ -137,7 +153,7 @@ class SourceRecordings(BaseSource):
             sync.close()
         if self._stop.is_wanted:
             return
-        missing = sorted(wanted.keys() - offered.keys())
+        missing = sorted(wanted.keys() - offered)
         if missing:
             raise UserError(
                 f"The config does not offer: {', '.join(missing)}. Check the name, connect the provider, take away its list "

@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -19,13 +20,16 @@ from airbyte_cdk import (
 
 from source_recordings.cdk import DefaultStream, Partition, PartitionGenerator
 from source_recordings.delivery import Delivery
-from source_recordings.errors import explained, is_config_error, named
+from source_recordings.errors import UserError, explained, is_config_error, named
 from source_recordings.provider import Provider, Stream
 from source_recordings.reading.windows import Interval, Slice, Windows
 
 logger = logging.getLogger("airbyte")
 
 POLL_SECONDS = 1.0
+PROVIDERS = "providers"
+"""In the state of a stream of all providers, what stands above each provider's own."""
+
 GOT = {"stored", "too_large"}
 """A file's status that shows that there is one."""
 
@@ -65,6 +69,7 @@ class WindowPartition(Partition):
         self._read = read
         self._ended = ended
         self.window = window
+        self.provider = provider.name
         self.abandoned = False
         """Whether the stream ended before this was read: then it must not count as read."""
 
@@ -128,46 +133,47 @@ class WindowPartitions(PartitionGenerator):
         self._windows = windows
         self._read = read
         self._again = again
+        self._halt = Halt()
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._left = 0
 
     def generate(self) -> Iterator[Partition]:
-        halt = Halt()
-        ended: SimpleQueue[None] = SimpleQueue()
-        left = 0
+        yield from self.first()
+        yield from self.once_more()
+
+    def first(self) -> Iterator[Partition]:
+        """Each window."""
         for window in self._windows():
-            if halt:
+            if self._halt:
                 return
-            yield self._partition(window, halt, ended)
-            left += 1
+            yield self._partition(window)
+            self._left += 1
+
+    def once_more(self) -> Iterator[Partition]:
+        """The windows that are read again, once it is known whether anything comes. Slow."""
         if self._again is None:
             return
-        while left and self._again.is_undecided and not halt:
+        while self._left and self._again.is_undecided and not self._halt:
             with suppress(Empty):
-                ended.get(timeout=POLL_SECONDS)
-                left -= 1
+                self._ended.get(timeout=POLL_SECONDS)
+                self._left -= 1
         for window in self._again.slices():
-            yield self._partition(window, halt, ended)
+            yield self._partition(window)
 
-    def _partition(self, window: Slice | None, halt: Halt, ended: "SimpleQueue[None]") -> WindowPartition:
-        return WindowPartition(self._provider, self._stream, window, halt, lambda: self._read(window), ended.put)
+    def _partition(self, window: Slice | None) -> WindowPartition:
+        return WindowPartition(
+            self._provider, self._stream, window, self._halt, lambda: self._read(window), self._ended.put
+        )
 
 
 class WindowCursor(Cursor):
     """The state of a stream: which windows are done, and what in them is settled."""
 
-    def __init__(
-        self,
-        stream_name: str,
-        windows: Windows,
-        messages: MessageRepository,
-        states: ConnectorStateManager,
-        is_over: Callable[[], bool],
-    ) -> None:
-        """`is_over`: whether the sync is."""
-        self._name = stream_name
-        self._is_over = is_over
+    def __init__(self, windows: Windows, emit: Callable[[], None], is_over: Callable[[], bool]) -> None:
+        """`emit` prints the state that there is now; `is_over` tells whether the sync is."""
         self._windows = windows
-        self._messages = messages
-        self._states = states
+        self._emit = emit
+        self._is_over = is_over
         self._lock = threading.Lock()
 
     @property
@@ -210,9 +216,92 @@ class WindowCursor(Cursor):
     def stream_slices(self) -> Iterable[StreamSlice]:
         return ()
 
-    def _emit(self) -> None:
-        self._states.update_state_for_stream(self._name, None, self.state)
-        self._messages.emit_message(self._states.create_state_message(self._name, None))
+
+@dataclass(frozen=True)
+class Part:
+    """What one provider has of a stream."""
+
+    partitions: WindowPartitions
+    cursor: WindowCursor | None
+    """None where everything is read each time."""
+
+
+class UnifiedPartitions(PartitionGenerator):
+    """The windows of all providers: those of one that fails or waits hold up no others."""
+
+    def __init__(self, parts: Sequence[WindowPartitions]) -> None:
+        self._parts = parts
+
+    def generate(self) -> Iterator[Partition]:
+        for part in self._parts:
+            yield from part.first()
+        for part in self._parts:
+            yield from part.once_more()
+
+
+class UnifiedCursor(Cursor):
+    """The state of a stream of all providers: each provider's own, also of those that are not connected now."""
+
+    def __init__(
+        self, parts: Mapping[str, Part], saved: Mapping[str, Any], emit: Callable[[MutableMapping[str, Any]], None]
+    ) -> None:
+        """`parts` may be filled later."""
+        self._parts = parts
+        self._saved = saved
+        self._print = emit
+        self._lock = threading.Lock()
+
+    @property
+    def state(self) -> MutableMapping[str, Any]:
+        own = {name: part.cursor.state for name, part in self._parts.items() if part.cursor}
+        return {PROVIDERS: {**self._saved, **own}}
+
+    def emit(self) -> None:
+        with self._lock:
+            self._print(self.state)
+
+    def close_partition(self, partition: Partition) -> None:
+        assert isinstance(partition, WindowPartition)
+        cursor = self._parts[partition.provider].cursor
+        if cursor:
+            cursor.close_partition(partition)
+
+    def ensure_at_least_one_state_emitted(self) -> None:
+        self.emit()
+
+    def observe(self, record: Record) -> None:
+        cursor = self._parts[record.data["provider"]].cursor
+        if cursor:
+            cursor.observe(record)
+
+    def should_be_synced(self, record: Record) -> bool:
+        return True
+
+    def stream_slices(self) -> Iterable[StreamSlice]:
+        return ()
+
+
+def saved_parts(stream_name: str, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The states of the providers. Raises a config error for what is none."""
+    found = state.get(PROVIDERS, {} if not state else None)
+    if not isinstance(found, Mapping) or not all(isinstance(one, Mapping) for one in found.values()):
+        raise UserError(
+            f"The saved state of stream {stream_name} can't be read. Give the connector the state that it printed last, or "
+            "none to start again from the start date."
+        )
+    return found
+
+
+class States:
+    """Prints the states of streams."""
+
+    def __init__(self, messages: MessageRepository, states: ConnectorStateManager) -> None:
+        self._messages = messages
+        self._states = states
+
+    def emit(self, stream_name: str, state: MutableMapping[str, Any]) -> None:
+        self._states.update_state_for_stream(stream_name, None, state)
+        self._messages.emit_message(self._states.create_state_message(stream_name, None))
 
 
 def as_cdk_stream(

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,8 +26,18 @@ from source_recordings.reading.pool import Pool
 from source_recordings.reading.reader import Reader
 from source_recordings.reading.settled import Settled
 from source_recordings.reading.windows import Slice, Span, Windows
-from source_recordings.streams import WindowCursor, WindowPartitions, as_cdk_stream
+from source_recordings.streams import (
+    Part,
+    States,
+    UnifiedCursor,
+    UnifiedPartitions,
+    WindowCursor,
+    WindowPartitions,
+    as_cdk_stream,
+    saved_parts,
+)
 from source_recordings.tally import Tally
+from source_recordings.unified import UNIFIED
 
 DEFAULT_WORKERS = 16
 DEFAULT_LOOKBACK_DAYS = 3
@@ -103,10 +113,17 @@ class Sync:
             self._tallies[name].log(nothing_yet=bool(windows and windows.nothing_yet and windows.has_read))
 
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
-        """All streams on offer."""
+        """All streams on offer that are a provider's own."""
         for connection in self._connections.values():
             for stream in connection.provider.offered(connection.config):
                 yield connection, stream
+
+    def parts(self, name: str) -> Iterator[tuple[Connection, Stream]]:
+        """What the connected providers have of a stream that all share."""
+        for connection in self._connections.values():
+            part = connection.provider.part_of(name, connection.config)
+            if part:
+                yield connection, part
 
     def cdk_stream(
         self,
@@ -117,20 +134,60 @@ class Sync:
         messages: MessageRepository,
     ) -> DefaultStream:
         """The stream to read. Raises a config error for a state that can't be read."""
-        provider = connection.provider
-        tally = self._tallies.setdefault(stream.name, Tally(stream.name, provider.title))
+        printer = States(messages, states)
         # Not set means yes: only the platform sets it.
         with_files = getattr(configured, "include_files", None) is not False
+        part = self._part(
+            connection,
+            stream,
+            _state_of(configured, states),
+            lambda: printer.emit(stream.name, part.cursor.state if part.cursor else {}),
+            with_files=with_files,
+        )
+        return as_cdk_stream(stream, part.partitions, part.cursor, messages, incremental=part.cursor is not None)
+
+    def unified_stream(
+        self, name: str, configured: ConfiguredAirbyteStream, states: ConnectorStateManager, messages: MessageRepository
+    ) -> DefaultStream:
+        """A stream of all connected providers. Raises a config error for a state that can't be read."""
+        printer = States(messages, states)
+        saved = saved_parts(name, _state_of(configured, states))
+        parts: dict[str, Part] = {}
+        cursor = UnifiedCursor(parts, saved, lambda state: printer.emit(name, state))
+        for connection, stream in self.parts(name):
+            provider = connection.provider.name
+            parts[provider] = self._part(connection, stream, saved.get(provider, {}), cursor.emit, with_files=False)
+        is_incremental = any(part.cursor for part in parts.values())
+        return as_cdk_stream(
+            stream,
+            UnifiedPartitions([part.partitions for part in parts.values()]),
+            cursor if is_incremental else None,
+            messages,
+            incremental=is_incremental,
+        )
+
+    def _part(
+        self,
+        connection: Connection,
+        stream: Stream,
+        state: Mapping[str, Any],
+        emit: Callable[[], None],
+        *,
+        with_files: bool,
+    ) -> Part:
+        """What one provider has of a stream. Raises a config error for a state that can't be read."""
+        provider = connection.provider
+        name = f"{stream.name} ({provider.title})" if stream.shape else stream.name
+        tally = self._tallies.setdefault(name, Tally(name, provider.title))
         deliver = self._deliver(connection, stream, tally, with_files=with_files)
         if not provider.is_incremental(stream, connection.config):
             jobs = Jobs(connection, stream, tally, deliver)
             self._jobs.append(jobs)
-            reader = Reader(jobs, None, lambda _: None)
+            everything = Reader(jobs, None, lambda _: None)
             partitions = WindowPartitions(
-                provider, stream, lambda: [None], lambda _: self._handed_on(tally, reader.read(None))
+                provider, stream, lambda: [None], lambda _: self._handed_on(tally, everything.read(None))
             )
-            return as_cdk_stream(stream, partitions, None, messages, incremental=False)
-        state = _state_of(configured, states)
+            return Part(partitions, None)
         windows = self.windows(provider, stream, state)
         todo = list(windows.slices())
         jobs = Jobs(
@@ -142,8 +199,8 @@ class Sync:
             _oldest([*todo, *windows.doubtful()]),
         )
         self._jobs.append(jobs)
-        cursor = WindowCursor(stream.name, windows, messages, states, lambda: connection.client.closed)
-        self._windows[stream.name] = windows
+        cursor = WindowCursor(windows, emit, lambda: connection.client.closed)
+        self._windows[name] = windows
         reader = Reader(jobs, windows, cursor.save)
         # Without a filter every window walks the whole list.
         same_list = len(todo) > 1 and not todo[0].params(_window(provider, stream))
@@ -157,8 +214,7 @@ class Sync:
         def read(window: Slice | None) -> Iterator[Delivery]:
             return self._handed_on(tally, reader.read(window, shared=same_list))
 
-        partitions = WindowPartitions(provider, stream, windows_to_read, read, cursor)
-        return as_cdk_stream(stream, partitions, cursor, messages, incremental=True)
+        return Part(WindowPartitions(provider, stream, windows_to_read, read, cursor), cursor)
 
     def _handed_on(self, tally: Tally, deliveries: Iterator[Delivery]) -> Iterator[Delivery]:
         """Counted. A window that a stop has cut short has neither failed nor come to its end: it says nothing until all is
@@ -198,7 +254,7 @@ class Sync:
         by_id = provider.is_by_id(section)
         uses = Counter(
             id(operation)
-            for stream in provider.offered(section)
+            for stream in [*provider.offered(section), *filter(None, (provider.part_of(n, section) for n in UNIFIED))]
             if stream.name in names
             for operation in _operations(provider, stream, by_id=by_id)
         )

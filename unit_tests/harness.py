@@ -15,6 +15,7 @@ from airbyte_cdk.logger import PRINT_BUFFER
 from airbyte_cdk.models import AirbyteMessageSerializer
 
 from source_recordings.run import run
+from source_recordings.unified import UNIFIED
 
 Row = dict[str, Any]
 
@@ -145,11 +146,9 @@ class Output:
 
     @property
     def tables(self) -> dict[str, Row]:
-        """The discovered streams that are one provider's rows: neither files nor the unified stream."""
+        """The discovered streams that are one provider's rows: neither files nor of all providers."""
         return {
-            name: stream
-            for name, stream in self.streams.items()
-            if not name.endswith("_files") and name != "recordings"
+            name: stream for name, stream in self.streams.items() if not name.endswith("_files") and name not in UNIFIED
         }
 
 

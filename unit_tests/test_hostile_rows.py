@@ -140,7 +140,7 @@ def test_an_answer_whose_key_is_none_is_no_record(case: Case, connector: Connect
         assert f"1 x a row without {key}" in summary_of(output, case.stream)
 
 
-@pytest.mark.parametrize("what", ["seeds", "record"])
+@pytest.mark.parametrize("what", ["seeds", "records"])
 def test_a_row_that_an_expression_fails_on_takes_no_other_one_with_it(
     what: str, connector: Connector, api: requests_mock.Mocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from source_recordings.provider_yaml import load_providers, provider_folders
 from source_recordings.spec import DOCUMENTATION_URL, build_spec
+from source_recordings.unified import UNIFIED
 
 ROOT = Path(__file__).parent.parent
 SPEC = build_spec(load_providers())
@@ -70,7 +71,7 @@ def test_suggested_streams_exist() -> None:
     suggested = DATA["suggestedStreams"]["streams"]
     assert len(suggested) == len(set(suggested))
     providers = load_providers().values()
-    assert set(suggested) <= {name for provider in providers for name in provider.streams}
+    assert set(suggested) <= {*UNIFIED, *(name for provider in providers for name in provider.streams)}
     for provider in providers:
         assert set(suggested) & set(provider.streams), provider.name
 

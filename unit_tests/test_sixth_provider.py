@@ -65,6 +65,19 @@ streams:
     keep: {call_id: row.id, call_started_at: row.started_at}
     url: row.recording
     name: row.id
+unified:
+  recordings:
+    of: example_calls
+    fields:
+      recording_id: row.id
+      status: {of: row.state, words: {done: available}}
+      direction: row.direction
+      media_url: row.recording
+      created_at: row.started_at
+  utterances:
+    of: example_transcripts
+    each: "[row]"
+    fields: {transcript_id: row.id, position: position, call_id: id, text: item.text, created_at: parent.started_at}
 """
 QUIRKS = """
 def direction(value):
@@ -158,7 +171,7 @@ def test_its_section_of_the_spec_comes_by_itself(connector: Connector) -> None:
 def test_check_and_discover(connector: Connector, example: requests_mock.Mocker) -> None:
     assert connector.check(SETTINGS).connection["status"] == "SUCCEEDED"
     streams = connector.discover(SETTINGS).streams
-    assert list(streams) == ["example_calls", "example_transcripts", "example_files"]
+    assert list(streams) == ["example_calls", "example_transcripts", "example_files", "recordings", "utterances"]
     assert streams["example_files"]["is_file_based"]
 
 
@@ -196,6 +209,28 @@ def test_a_sync_and_another(connector: Connector, example: requests_mock.Mocker)
     assert again.exit_code == 0
     assert not again.records("example_transcripts") and not again.records("example_files")
     assert example.call_count - asked <= 3  # the look-back's list, and the transcript that is not there yet
+
+
+def test_it_has_its_part_in_the_streams_of_all_providers(connector: Connector, example: requests_mock.Mocker) -> None:
+    output = connector.read(SETTINGS, "recordings", "utterances", sync_mode="incremental")
+
+    assert (output.exit_code, output.errors) == (0, [])
+    rows = output.records("recordings")
+    assert [(row["provider"], row["recording_id"], row["direction"]) for row in rows] == [
+        ("example", "7", "inbound"), ("example", "8", "outbound"), ("example", "9", "outbound"),
+    ]  # fmt: skip
+    assert rows[0]["created_at"] == "2024-03-02T09:00:00.000000Z"
+    assert rows[0]["media_url"] == STORAGE and "media_url" not in rows[1]
+    assert output.records("utterances") == [
+        {
+            "provider": "example",
+            "transcript_id": "t7",
+            "position": 0,
+            "call_id": "7",
+            "text": "hello",
+            "created_at": "2024-03-02T09:00:00.000000Z",
+        }
+    ]
 
 
 def test_by_ids(connector: Connector, example: requests_mock.Mocker) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from source_recordings.provider_yaml import load_providers
+from source_recordings.unified import UNIFIED
 
 REPOSITORY = Path(__file__).parent.parent
 FILES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -100,6 +101,41 @@ def test_keys_and_cursors_are_those_of_the_provider(table: Table) -> None:
         stream = STREAMS[quoted(row["stream"])[0]]
         assert tuple(quoted(row["primary key"])) == stream.primary_key, stream.name
         assert quoted(row["cursor"]) == ([stream.cursor] if stream.cursor else []), stream.name
+
+
+@pytest.mark.parametrize("page", ["README.md", "recordings.md"])
+def test_the_unified_streams_have_a_table(page: str) -> None:
+    (table,) = (t for t in TABLES if t.place.startswith(page) and t.first == "unified stream")
+    told = {quoted(row["unified stream"])[0]: row for row in table.rows}
+    assert told.keys() == UNIFIED.keys()
+    for name, unified in UNIFIED.items():
+        assert tuple(quoted(told[name]["primary key"])) == unified.primary_key
+        assert quoted(told[name]["cursor"]) == [unified.cursor]
+
+
+def test_it_is_told_what_the_unified_streams_are_made_from() -> None:
+    (table,) = (t for t in TABLES if t.first == "provider" and "`utterances`" in t.rows[0])
+    for row in table.rows:
+        (provider,) = (p for p in PROVIDERS.values() if p.title == row["provider"])
+        assert {name: quoted(row[f"`{name}`"]) for name in UNIFIED} == {
+            name: [provider.unified[name].base] for name in UNIFIED
+        }
+
+
+def test_every_status_is_told() -> None:
+    (table,) = (t for t in TABLES if t.first == "provider's status")
+    told: dict[str, dict[str, str]] = {}
+    for row in table.rows:
+        for status in quoted(row["provider's status"]):
+            (word,) = quoted(row["`status`"])
+            assert told.setdefault(row["provider"], {}).setdefault(status, word) == word
+    words = {}
+    for provider in PROVIDERS.values():
+        shape = provider.unified["recordings"].shape
+        assert shape
+        if shape.fields["status"].words:
+            words[provider.title] = dict(shape.fields["status"].words)
+    assert told == words
 
 
 @pytest.mark.parametrize("table", [t for t in STREAM_TABLES if "endpoint" in t.rows[0]], ids=str)

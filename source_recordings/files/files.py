@@ -11,7 +11,7 @@ from source_recordings.delivery import Delivery
 from source_recordings.expressions import Names
 from source_recordings.files.download import TooLarge, download
 from source_recordings.files.inline import Inline, NoBase64
-from source_recordings.files.names import joined, media_type, relative_path, type_of_name
+from source_recordings.files.names import media_type, relative_path, staging_segments, type_of_name
 from source_recordings.files.sniff import instead_of_media, is_textual, type_of
 from source_recordings.files.source import Api, Expired, Get, Missing, Source
 from source_recordings.files.staging import Part, Staging, staging_directory
@@ -21,7 +21,6 @@ from source_recordings.tally import Tally
 
 MEGABYTE = 1_000_000
 DEFAULT_MAX_MEGABYTES = 1000
-WITHOUT_DATE = "0000-00"
 OVER_LIMIT = "over the limit"
 
 Media = dict[str, Any]
@@ -220,9 +219,4 @@ class StreamFiles:
         return self._url({**names, "row": {**names["row"], self._stream.operation.apart: None}})
 
     def _segments(self, names: Names) -> list[str]:
-        """Provider, year, month, name; a slash in an ID is no folder."""
-        dated = self._file.dated(names)
-        date = dated if isinstance(dated, str) else WITHOUT_DATE
-        name = self._file.name(names)
-        parts = name if isinstance(name, tuple) else (name,)
-        return [self._provider.name, date[:4], date[5:7], joined(["" if part is None else str(part) for part in parts])]
+        return staging_segments(self._provider.name, self._file.dated(names), self._file.name(names))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 MAX_LENGTH = 100
+WITHOUT_DATE = "0000-00"
 
 EXTENSIONS = {
     "application/json": "json",
@@ -87,6 +88,13 @@ def joined(parts: Sequence[str]) -> str:
     if any("-" in part for part in parts[:-1]) or "\0" in name:
         return f"{name}\0{[len(part) for part in parts]}"
     return name
+
+
+def staging_segments(provider: str, dated: object, name: object) -> list[str]:
+    """Provider, year, month, name; a slash in an ID is no folder. `name` may be a tuple of parts."""
+    date = dated if isinstance(dated, str) else WITHOUT_DATE
+    parts = name if isinstance(name, tuple) else (name,)
+    return [provider, date[:4], date[5:7], joined(["" if part is None else str(part) for part in parts])]
 
 
 def relative_path(segments: Sequence[str], content_type: str | None, *, is_id: bool = False) -> str:

@@ -206,7 +206,8 @@ class Jobs:
         names["id"] = asked
         outcome.size += answer.size
         settled = True
-        for row in self._rows(unit.way, answer):
+        rows = self._rows(unit.way, answer)
+        for row in rows:
             values = {**names, "row": row, "apart": answer.apart}
             settled = settled and bool(self.stream.settled_when(values))
             if not self.stream.file:
@@ -214,7 +215,9 @@ class Jobs:
             elif self.stream.file.when(values):
                 yield from self._files(values, outcome, seed, lambda: self._anew(unit, names))
         final = not self.stream.file or len(outcome.delivered) == len(outcome.deliveries)
-        outcome.settled = bool(outcome.deliveries) and settled and final
+        # A transcript without a word is as final as any.
+        came = bool(outcome.deliveries) or (self.stream.shape is not None and bool(rows))
+        outcome.settled = came and settled and final
 
     def _answer(self, unit: Unit, names: Names) -> Generator[Any, Any, tuple[Any, Answer]]:
         """What was asked for, and the answer."""
@@ -246,7 +249,7 @@ class Jobs:
             return answer
 
         def walk(params: Mapping[str, str]) -> Iterator[Page]:
-            key = self.stream.primary_key[0]
+            key = self.stream.row_key
             fetch_these = lambda page: fetch({**params, **page})  # noqa: E731
             return Walker(match.pages, fetch_these, way.operation.rows, key, self.names).walk()
 
@@ -262,8 +265,18 @@ class Jobs:
             self.tally.skip("a row that is no object")
         return good
 
-    def record(self, names: Names) -> dict[str, Any] | None:
-        """The row as it goes out; None, and counted, if it lacks its key."""
+    def records(self, names: Names) -> Iterator[dict[str, Any]]:
+        """The row as it goes out, or what becomes of it; counted, and not there, if it lacks its key."""
+        own = self._own(names)
+        for data in self._shaped({**names, "row": own}) if self.stream.shape else [own]:
+            missing = [key for key in self.stream.needed if not is_key(data.get(key))]
+            if missing:
+                self.tally.skip(f"a row without {missing[0]}")
+            else:
+                yield data
+
+    def _own(self, names: Names) -> dict[str, Any]:
+        """The row as the provider's own stream has it."""
         data = dict(names["row"])
         if names.get("apart"):
             self._with_apart(data, names["apart"])
@@ -276,10 +289,6 @@ class Jobs:
             kept = value(names)
             if kept is not None:
                 data[name] = kept
-        for key in self.stream.primary_key:
-            if not is_key(data.get(key)):
-                self.tally.skip(f"a row without {key}")
-                return None
         return data
 
     def _with_apart(self, data: dict[str, Any], apart: Apart) -> None:
@@ -290,9 +299,18 @@ class Jobs:
             if wanted is None or wanted({**self.names, "row": data}) is not None:
                 data[field] = apart.text()
 
+    def _shaped(self, names: Names) -> Iterator[dict[str, Any]]:
+        """The rows of a stream that all providers share, which a row of the provider's own becomes."""
+        shape = self.stream.shape
+        assert shape
+        items = shape.each(names) if shape.each else [names.get("item")]
+        for position, item in enumerate(items if isinstance(items, list) else []):
+            values = {**names, **shape.helpers, "item": item, "position": position}
+            data = {name: field(values) for name, field in shape.fields.items()}
+            yield {"provider": self._connection.provider.name, **{k: v for k, v in data.items() if v is not None}}
+
     def _record(self, names: Names, outcome: Outcome) -> None:
-        data = self.record(names)
-        if data is not None:
+        for data in self.records(names):
             for condition, reason in self.stream.warn_when:
                 if condition({**names, "row": data}):
                     self.tally.doubt(reason)

@@ -83,23 +83,22 @@ class Reader:
 
     def _listed(self, window: Slice | None, shared: bool) -> Iterator[Delivery]:
         names = self._jobs.names
-        plain = not self._jobs.stream.set
+        plain = not (self._jobs.stream.set or self._jobs.stream.shape)
         failures = Failures()
         for row, _ in self.rows(window, shared):
             try:
-                data = row if plain else self._jobs.record({**names, "row": row})
+                found = [row] if plain else list(self._jobs.records({**names, "row": row}))
             except Exception as error:  # noqa: BLE001  one odd row takes no other one with it
                 failures.add(error)
                 continue
-            if data is not None:
-                yield Delivery(data)
+            yield from map(Delivery, found)
         failures.raise_first()
 
     def rows(self, window: Slice | None, shared: bool = False) -> Iterator[tuple[Row, int]]:
         """The rows of a window as the provider lists them, with their times, without those of other windows and without
         repetitions.
         """
-        key, form = self._root.primary_key[0], self._root.window
+        key, form = self._root.row_key, self._root.window
         params = window.params(form) if window and form else {}
         may_repeat = bool(self._root.pages and self._root.pages.offset)
         seen = Seen()

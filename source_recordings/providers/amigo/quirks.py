@@ -84,3 +84,64 @@ def _quoted(text: str | bytes) -> str:
 
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+
+
+# What is said in a call: https://docs.amigo.ai/api-reference/readme/platform/calls
+
+SPOKEN = {"caller_speech": "user", "agent_speech": "agent", "greeting": "agent", "interrupted_speech": "agent"}
+"""Kinds of segments of the timeline, and whose words they are."""
+
+
+def utterances(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each thing said, as `{speaker, text, start, end, confidence}`: the turns in their order, in each the caller before the
+    agent, then what a person said who took over.
+
+    Seconds are those of the timeline: the fields in milliseconds of a turn have no documented zero point.
+    """
+    places = _places(row.get("timeline"))
+    found = []
+    turns = row.get("turns")
+    for number, turn in enumerate(turns if isinstance(turns, list) else []):
+        if not isinstance(turn, Mapping):
+            continue
+        for speaker, confidence in (("user", turn.get("stt_confidence")), ("agent", None)):
+            text = turn.get(f"{speaker}_transcript")
+            if isinstance(text, str) and text:
+                start, end = places.get((number, speaker), (None, None))
+                found.append({"speaker": speaker, "text": text, "start": start, "end": end, "confidence": confidence})
+    for segment in _objects(row.get("human_segments")):
+        said = {"speaker": segment.get("speaker_role"), "text": segment.get("transcript")}
+        found.append({**said, "start": None, "end": None, "confidence": None})
+    return found
+
+
+def numbers(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The `calling` and the `called` number: `caller_id` is the other side's, `phone_number` the workspace's own."""
+    own, other = call.get("phone_number"), call.get("caller_id")
+    if call.get("direction") == "inbound":
+        return {"calling": other, "called": own}
+    if call.get("direction") == "outbound":
+        return {"calling": own, "called": other}
+    return {"calling": None, "called": None}
+
+
+def _places(timeline: Any) -> dict[tuple[Any, str], tuple[float, float]]:
+    """From when to when each speaker speaks in each turn."""
+    found: dict[tuple[Any, str], tuple[float, float]] = {}
+    for segment in _objects(timeline.get("segments") if isinstance(timeline, Mapping) else None):
+        speaker = SPOKEN.get(str(segment.get("type")))
+        start: Any = segment.get("start")
+        end: Any = segment.get("end")
+        if speaker and _is_number(start) and _is_number(end):
+            key = (segment.get("turn_index"), speaker)
+            first, last = found.get(key, (start, end))
+            found[key] = min(first, start), max(last, end)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

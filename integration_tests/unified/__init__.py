@@ -1,0 +1,1 @@
+"""The streams that are the same for all providers, in whole syncs."""
