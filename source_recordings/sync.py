@@ -158,8 +158,9 @@ class Sync:
             provider = connection.provider.name
             parts[provider] = self._part(connection, stream, saved.get(provider, {}), cursor.emit, with_files=False)
         is_incremental = any(part.cursor for part in parts.values())
+        form = next(stream for _, stream in self.parts(name))
         return as_cdk_stream(
-            stream,
+            form,
             UnifiedPartitions([part.partitions for part in parts.values()]),
             cursor if is_incremental else None,
             messages,
