@@ -98,7 +98,9 @@ def killed_and_whole(folder: Path, staging: Path, chance: random.Random, kills: 
         files = {name: folder / f"{name}.json" for name in ("config", "catalog", "state")}
         files["config"].write_text(json.dumps(config))
         files["catalog"].write_text(json.dumps(catalog))
-        whole_files = {row["media_sha256"] for name in FILE_KEYS for row in sandbox.rows(name) if row.get("media_sha256")}
+        whole_files = {
+            row["media_sha256"] for name in FILE_KEYS for row in sandbox.rows(name) if row.get("media_sha256")
+        }
         while True:
             files["state"].write_text(json.dumps(list(destination.state.values())))
             wait = None
