@@ -7,7 +7,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-export PYTHON
+export PYTHON SEARCH
 export GOALS := $(MAKECMDGOALS)
 
 VENV ?= .venv
@@ -18,12 +18,16 @@ KILLS ?= 100
 ## Use it
 
 .PHONY: demo
-demo: .venv-demo/ready ## sync all streams of five made-up accounts into DuckDB; again: what is new
+demo: .venv-demo/ready ## sync all streams of five made-up accounts into DuckDB, and write demo/report.html; again: what is new
 	@.venv-demo/bin/python examples/demo.py
 
 .PHONY: query
 query: .venv-demo/ready ## query what the demo has synced: make query SQL="select * from quo_calls"; without SQL: its tables
 	@.venv-demo/bin/python examples/demo.py --sql "$(SQL)"
+
+.PHONY: questions
+questions: .venv-demo/ready ## who speaks how much, minutes per day, ... of what the demo has synced; or find what was said: SEARCH="words"
+	@.venv-demo/bin/python examples/questions.py --search "$$SEARCH"
 
 .PHONY: sandbox
 sandbox: $(VENV)/ready ## play the five providers for an hour or until Ctrl-C; the config to reach them: build/sandbox.json

@@ -21,15 +21,20 @@ from threading import Event, Thread
 from typing import Any
 from urllib.request import Request, urlopen
 
+from report import REPORT, write_report
+from tables import DATABASE, MEDIA, connect, print_table, query, say
+
 ROOT = Path(__file__).resolve().parent.parent
-DATABASE = "calls.duckdb"
-MEDIA = "media"
 # The recordings at the beginning are spread over this many days.
 DAYS = 30
 # The world begins this long ago, so that there are days to move on to.
 HEAD_START = timedelta(days=60)
 STEP = timedelta(days=1)
 STOPPED = Event()
+NOTE = (
+    "Five made-up accounts, played by the sandbox of this project. Their audio is noise behind the header of an audio "
+    "file: WAV files play, most others are refused by a browser."
+)
 
 # The two newest files of each provider with what was said; the times of day have no zone and are UTC.
 RECORDINGS = """
@@ -196,6 +201,7 @@ def sync(folder: Path, world: World, control: str) -> None:
     tell_streams(folder, streams, before, began)
     tell_requests(requests, world.first_requests)
     tell_recordings(folder)
+    write_report(folder, NOTE)
     tell_how_to_query(folder)
     world.first_requests = world.first_requests or dict(requests)
 
@@ -244,23 +250,12 @@ def progress(control: str) -> Iterator[None]:
         thread.join()
 
 
-def query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    """The rows that a query gives."""
-    import duckdb
-
-    with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
-        rows: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
-        return rows
-
-
 def show(folder: Path, sql: str) -> None:
     """Prints what a query gives as a table."""
     import duckdb
 
-    if not (folder / DATABASE).exists():
-        sys.exit("There is nothing to query yet: run `make demo` first.")
     try:
-        with duckdb.connect(str(folder / DATABASE), read_only=True) as connection:
+        with connect(folder) as connection:
             connection.sql(sql).show(max_width=120)
     except duckdb.Error as error:
         sys.exit(str(error))
@@ -312,28 +307,7 @@ def tell_how_to_query(folder: Path) -> None:
     say(f"Rows: {shown / DATABASE}, a table for each stream. To query them:")
     say('  make query SQL="select status, count(*) from bird_recordings group by status"')
     say(f"or with DuckDB's own program: duckdb {shown / DATABASE}")
-
-
-def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Numbers to the right, text to the left."""
-    texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in [list(head), *texts]) for i in range(len(head))]
-    right = [bool(rows) and isinstance(rows[0][i], int) for i in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True))
-        return "  ".join(padded).rstrip()
-
-    say("\n" + line(list(head)))
-    say(line(["-" * width for width in widths]))
-    for cells in texts:
-        say(line(cells))
-
-
-def say(text: str) -> None:
-    """Prints for a person, also while standard output is taken elsewhere."""
-    assert sys.__stdout__
-    print(text, file=sys.__stdout__, flush=True)
+    say(f"To read and listen: open {shown / REPORT} in a browser. Questions over all providers: make questions")
 
 
 def _options() -> argparse.Namespace:

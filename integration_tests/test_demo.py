@@ -7,29 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from integration_tests.demo_run import command, demo, needs_demo
 from source_recordings.provider_yaml import load_providers
-
-ROOT = Path(__file__).parent.parent
-PYTHON = ROOT / ".venv-demo" / "bin" / "python"
 
 OFFERED = {name for provider in load_providers().values() for name in provider.streams}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not PYTHON.exists(), reason="THE DEMO IS NOT TESTED: there is no .venv-demo, which needs a Python below 3.13"
-    ),
-]
-
-
-def command(folder: Path, *options: str) -> list[str]:
-    return [str(PYTHON), str(ROOT / "examples" / "demo.py"), "--folder", str(folder), *options]
-
-
-def demo(folder: Path, *options: str) -> str:
-    run = subprocess.run(command(folder, *options), cwd=folder.parent, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return str(run.stdout)
+pytestmark = [pytest.mark.slow, needs_demo]
 
 
 def words(output: str) -> dict[str, set[str]]:
@@ -80,6 +63,7 @@ def test_the_second_run_syncs_what_a_day_has_brought(tmp_path: Path) -> None:
     saved = json.loads((folder / "world.json").read_text(encoding="utf-8"))
     assert saved["now"] > saved["began"]
 
+    assert (folder / "report.html").stat().st_size > 100_000
     rows = demo(folder, "--sql", "select count(*) from bird_recordings")
     assert str(moved["bird_recordings"][0]) in rows
 

