@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ needs_browser = pytest.mark.skipif(
 class Page:
     """One tab. `requests` has each address that it has asked for, `errors` what its console has complained about."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: Any) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
         self.requests: list[str] = []
@@ -84,7 +85,7 @@ async def browser(folder: Path, *options: str) -> AsyncIterator[Page]:
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*command, *options, "about:blank", stdout=nothing, stderr=nothing)
     try:
-        port = await _port(profile / "DevToolsActivePort")
+        port = await asyncio.to_thread(_port, profile / "DevToolsActivePort")
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
                 tabs = await answer.json(content_type=None)
@@ -100,9 +101,9 @@ async def browser(folder: Path, *options: str) -> AsyncIterator[Page]:
             await process.wait()
 
 
-async def _port(file: Path) -> int:
+def _port(file: Path) -> int:
     for _ in range(PATIENCE * 20):
         if file.exists() and (lines := file.read_text(encoding="ascii").splitlines()):
             return int(lines[0])
-        await asyncio.sleep(0.05)
+        time.sleep(0.05)
     raise AssertionError("Chromium did not start")
