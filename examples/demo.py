@@ -22,7 +22,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from report import REPORT, write_report
-from tables import DATABASE, MEDIA, connect, print_table, query, say
+from tables import DATABASE, MEDIA, connect, print_table, query, say, shortest
 
 ROOT = Path(__file__).resolve().parent.parent
 # The recordings at the beginning are spread over this many days.
@@ -300,7 +300,7 @@ def tell_recordings(folder: Path) -> None:
 
 def tell_how_to_query(folder: Path) -> None:
     """Prints where all is."""
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    shown = shortest(folder)
     files = [file for file in (folder / MEDIA).rglob("*") if file.is_file()]
     megabytes = sum(file.stat().st_size for file in files) / 1e6
     say(f"\nAudio and video: {len(files):,} files, {megabytes:.0f} MB, in {shown / MEDIA}.")

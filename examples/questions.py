@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pictures import save_pictures
-from tables import connect, print_table, say, table_names
+from tables import connect, print_table, say, shortest, table_names
 
 ROOT = Path(__file__).resolve().parent.parent
 DAY = 24 * 60 * 60
@@ -213,7 +213,7 @@ def main() -> None:
             say(answer.note)
     if "minutes" in found:
         files = save_pictures(folder, found["minutes"].rows, found["roles"].rows)
-        say("\nPictures: " + ", ".join(str(file) for file in files))
+        say("\nPictures: " + ", ".join(str(shortest(file)) for file in files))
 
 
 def _options() -> argparse.Namespace:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pictures import DARK_ON_LIGHT, LIGHT_ON_DARK, minutes_per_day, provider_colours, who_speaks
 from questions import DAY, MINUTES, ROLES, ask, prepare
-from tables import MEDIA, connect, say, table_names
+from tables import MEDIA, connect, say, shortest, table_names
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = Path(__file__).with_name("report.html.template")
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "demo", help="where the demo has written")
     parser.add_argument("--note", default="", help="a sentence to stand at the top of the page")
     options = parser.parse_args()
-    say(str(write_report(options.folder.resolve(), options.note)))
+    say(str(shortest(write_report(options.folder.resolve(), options.note))))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,11 @@ def table_names(connection: Any) -> set[str]:
     return {name for (name,) in found.fetchall()}
 
 
+def shortest(path: Path) -> Path:
+    """How a person names it who is in this folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Numbers to the right, text to the left."""
     texts = [[_text(cell) for cell in row] for row in rows]
