@@ -122,6 +122,7 @@ order by contains(plain, trim(lower(strip_accents($search)))) desc, hits desc, c
     provider, id, position
 limit 20
 """
+SEARCHED = "Each text that has one of the words, the best 20. Plain SQL: DuckDB's full-text extension is not installed."
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def answers(connection: Any, search: str = "") -> dict[str, Answer]:
     if search.strip():
         found = ask(connection, SEARCH, search=search)
         head = ("provider", "recording or call", "position", "speaker", "second", "words found", "text")
-        return {"search": Answer(f"Where was it said: {search}", head, found)}
+        return {"search": Answer(f"Where was it said: {search}", head, found, SEARCHED)}
     return {
         "minutes": Answer(
             "How many minutes were recorded, per day and provider?",

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pictures import DARK_ON_LIGHT, LIGHT_ON_DARK, minutes_per_day, provider_colours, who_speaks
-from questions import DAY, MINUTES, ROLES, ask, prepare
+from questions import DAY, IGNORED, MINUTES, ROLES, ask, prepare
 from tables import MEDIA, connect, say, shortest, table_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,6 +85,7 @@ def write_report(folder: Path, note: str = "") -> Path:
     with connect(folder) as connection:
         prepare(connection)
         minutes, roles = ask(connection, MINUTES), ask(connection, ROLES)
+        ignored = ", ".join(f"{number:,} {what} of {provider}" for what, provider, number in ask(connection, IGNORED))
         data: dict[str, Any] = {"counts": counts(connection), "recordings": recordings(connection, folder)}
     data["colours"] = provider_colours(row[0] for row in data["counts"])
     data["each"] = RECORDINGS
@@ -100,6 +101,7 @@ def write_report(folder: Path, note: str = "") -> Path:
         "SPEAKERS_DARK": data_url(who_speaks(folder, roles, LIGHT_ON_DARK)),
         "MINUTES_TABLE": html_table(("day", "provider", "recordings", "minutes"), minutes),
         "SPEAKERS_TABLE": html_table(("provider", "role", "utterances", "words", "seconds"), roles),
+        "IGNORED": html.escape(ignored or "none"),
         "DATA": as_json(data),
     }
     # In one pass: what is filled in is not looked through again.
