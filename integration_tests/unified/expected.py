@@ -296,7 +296,9 @@ def amigo_utterances(own: Own) -> Iterator[Row]:
                     }
                 )
         for segment in row.get("human_segments") or []:
-            role = {"agent": "agent", "operator": "agent", "user": "customer"}.get(segment["speaker_role"])
+            role = {"agent": "agent", "operator": "agent", "user": "customer", "caller": "customer"}.get(
+                segment["speaker_role"]
+            )
             said.append({"speaker": segment["speaker_role"], "speaker_role": role, "text": segment["transcript"]})
         for position, piece in enumerate(said):
             yield {
