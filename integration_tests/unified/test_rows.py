@@ -76,8 +76,9 @@ def test_every_field_of_every_row(knobs: Row, make: Make) -> None:
         assert {key[0] for key in found} == set(sandbox.providers)
 
 
-def test_beside_the_others_they_cost_nothing(make: Make) -> None:
-    sandbox = make()
+@pytest.mark.parametrize("revision", ["cursor", "live"])
+def test_beside_the_others_they_cost_nothing(make: Make, revision: str) -> None:
+    sandbox = make(bota_revision=revision)
     config = sandbox_config(sandbox)
     sync(config, *ALL_STREAMS)
     without = Counter(map(asked, sandbox.requests))
