@@ -84,7 +84,7 @@ bench-peers: $(VENV)/ready .venv-peers/ready ## measure this connector beside dl
 .PHONY: contract
 contract: $(VENV)/ready ## hold what the package uses of the CDK against its newest version below 8
 	@$(VENV)/bin/uv venv --quiet --clear build/newest
-	@$(VENV)/bin/uv pip install --quiet --python build/newest/bin/python --upgrade "airbyte-cdk<8" hypothesis pytest pytest-timeout requests-mock
+	@$(VENV)/bin/uv pip install --quiet --python build/newest/bin/python --upgrade . hypothesis pytest pytest-timeout requests-mock
 	build/newest/bin/python -m pytest unit_tests/test_cdk.py -q
 
 .PHONY: release-check
