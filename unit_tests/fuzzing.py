@@ -202,7 +202,10 @@ class World:
         row = self._row(a_list, f"odd-{number}", WITH_DATES[0], chance)
         names = chance.sample(sorted(row), min(len(row), chance.randint(1, 3)))
         text = json.dumps({name: value for name, value in row.items() if name not in names})[:-1]
-        odd = "".join(f", {json.dumps(name)}: {chance.choice(HOSTILE)}" for name in names)
+        # A list with one key twice is one that rows are missing from, as far as anybody can tell.
+        keys = HOSTILE[number :: max(1, self.plan.junk)]
+        values = {name: chance.choice(keys if name == a_list.key else HOSTILE) for name in names}
+        odd = "".join(f", {json.dumps(name)}: {raw}" for name, raw in values.items())
         return None, (text + odd + "}").replace("{, ", "{", 1)
 
     def _body(self, detail: Detail, key: str, chance: Random) -> str:
